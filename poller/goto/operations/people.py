@@ -1,0 +1,217 @@
+"""The operations of GoTo Webinar v2 about people: the vendor's OpenAPI document, row by row."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from poller.goto.operations import bodies, people_answers
+from poller.goto.operations.parameters import (
+    ACCEPT_ALL,
+    CONFIRM_AGAIN,
+    COORGANIZER,
+    EXTERNAL,
+    IN_ATTENDEE,
+    IN_SESSION,
+    IN_WEBINAR,
+    LIMIT,
+    OF_ATTENDEE,
+    OF_SESSION,
+    OF_WEBINAR,
+    ORGANIZER,
+    PAGE,
+    PANELIST,
+    REGISTRANT,
+    WEBINAR,
+)
+from poller.goto.operations.spec import Operation, Paging
+
+_REGISTRANTS: Final = Paging("page", "limit", ("data",), ("registrantKey",), people_answers.Registrant)
+_COORGANIZER: Final = f"{IN_WEBINAR}/coorganizers/{{coorganizerKey}}"
+_PANELIST: Final = f"{IN_WEBINAR}/panelists/{{panelistKey}}"
+_REGISTRANT: Final = f"{IN_WEBINAR}/registrants/{{registrantKey}}"
+
+REGISTRANTS: Final = (
+    Operation(
+        "getAllRegistrantsForWebinar",
+        "Registrants",
+        "GET",
+        f"{IN_WEBINAR}/registrants",
+        "The registrants of a webinar: all in one list, or a page of them once page or limit is given",
+        list[people_answers.Registrant] | people_answers.RegistrantsPage,
+        (ORGANIZER, WEBINAR, PAGE, LIMIT),
+        paging=_REGISTRANTS,
+        aliases=("List Registrants", "List Registrations"),
+    ),
+    Operation(
+        "getRegistrant",
+        "Registrants",
+        "GET",
+        _REGISTRANT,
+        "One registrant with all details and answers",
+        people_answers.RegistrantDetails,
+        (ORGANIZER, WEBINAR, REGISTRANT),
+    ),
+    Operation(
+        "getRegistrationFields",
+        "Registrants",
+        "GET",
+        f"{IN_WEBINAR}/registrants/fields",
+        "What the registration form asks for, and which of it is required",
+        people_answers.RegistrationFields,
+        OF_WEBINAR,
+    ),
+    Operation(
+        "createRegistrant",
+        "Registrants",
+        "POST",
+        f"{IN_WEBINAR}/registrants",
+        "Register somebody; who is registered already is returned as they are",
+        people_answers.RegistrantCreated,
+        (ORGANIZER, WEBINAR, CONFIRM_AGAIN, ACCEPT_ALL),
+        bodies.NewRegistrant,
+        look="getAllRegistrantsForWebinar",
+        aliases=("Add Registrant",),
+    ),
+    Operation(
+        "deleteRegistrant",
+        "Registrants",
+        "DELETE",
+        _REGISTRANT,
+        "Remove a registrant from a webinar to come",
+        None,
+        (ORGANIZER, WEBINAR, REGISTRANT),
+        look="getRegistrant",
+    ),
+)
+
+ATTENDEES: Final = (
+    Operation(
+        "getAttendees",
+        "Attendees",
+        "GET",
+        f"{IN_SESSION}/attendees",
+        "Who attended a session",
+        list[people_answers.Attendee],
+        OF_SESSION,
+        aliases=("List Session Attendees",),
+    ),
+    Operation(
+        "getAttendee",
+        "Attendees",
+        "GET",
+        IN_ATTENDEE,
+        "One attendee of a session, as a registrant",
+        people_answers.Registrant,
+        OF_ATTENDEE,
+    ),
+    Operation(
+        "getAttendeePollAnswers",
+        "Attendees",
+        "GET",
+        f"{IN_ATTENDEE}/polls",
+        "What an attendee answered to the polls of a session",
+        list[people_answers.PollAnswer],
+        OF_ATTENDEE,
+    ),
+    Operation(
+        "getAttendeeQuestions",
+        "Attendees",
+        "GET",
+        f"{IN_ATTENDEE}/questions",
+        "What an attendee asked in a session",
+        list[people_answers.AttendeeQuestion],
+        OF_ATTENDEE,
+    ),
+    Operation(
+        "getAttendeeSurveyAnswers",
+        "Attendees",
+        "GET",
+        f"{IN_ATTENDEE}/surveys",
+        "What an attendee answered to the surveys of a session",
+        list[people_answers.PollAnswer],
+        OF_ATTENDEE,
+    ),
+)
+
+HELPERS: Final = (
+    Operation(
+        "getCoorganizers",
+        "Co-organizers",
+        "GET",
+        f"{IN_WEBINAR}/coorganizers",
+        "The co-organizers of a webinar",
+        list[people_answers.Coorganizer],
+        OF_WEBINAR,
+    ),
+    Operation(
+        "createCoorganizers",
+        "Co-organizers",
+        "POST",
+        f"{IN_WEBINAR}/coorganizers",
+        "Add co-organizers: those with an account by organizerKey, others by name and e-mail address",
+        list[people_answers.Coorganizer],
+        OF_WEBINAR,
+        list[bodies.NewCoorganizer],
+        look="getCoorganizers",
+    ),
+    Operation(
+        "deleteCoorganizer",
+        "Co-organizers",
+        "DELETE",
+        _COORGANIZER,
+        "Remove a co-organizer (external=true for those without an account)",
+        None,
+        (ORGANIZER, WEBINAR, COORGANIZER, EXTERNAL),
+        look="getCoorganizers",
+    ),
+    Operation(
+        "resendCoorganizerInvitation",
+        "Co-organizers",
+        "POST",
+        f"{_COORGANIZER}/resendInvitation",
+        "Send a co-organizer the invitation again (external=true for those without an account)",
+        None,
+        (ORGANIZER, WEBINAR, COORGANIZER, EXTERNAL),
+        look="getCoorganizers",
+    ),
+    Operation(
+        "getPanelists",
+        "Panelists",
+        "GET",
+        f"{IN_WEBINAR}/panelists",
+        "The panelists of a webinar",
+        list[people_answers.Panelist],
+        OF_WEBINAR,
+    ),
+    Operation(
+        "createPanelists",
+        "Panelists",
+        "POST",
+        f"{IN_WEBINAR}/panelists",
+        "Add panelists, who are sent an invitation",
+        list[people_answers.CreatedPanelist],
+        OF_WEBINAR,
+        list[bodies.NewPanelist],
+        look="getPanelists",
+    ),
+    Operation(
+        "deleteWebinarPanelist",
+        "Panelists",
+        "DELETE",
+        _PANELIST,
+        "Remove a panelist",
+        None,
+        (ORGANIZER, WEBINAR, PANELIST),
+        look="getPanelists",
+    ),
+    Operation(
+        "resendPanelistInvitation",
+        "Panelists",
+        "POST",
+        f"{_PANELIST}/resendInvitation",
+        "Send a panelist the invitation again",
+        None,
+        (ORGANIZER, WEBINAR, PANELIST),
+        look="getPanelists",
+    ),
+)
