@@ -1,0 +1,1 @@
+"""Where events go: one file per type of sink, found through `registry`."""
