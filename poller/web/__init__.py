@@ -1,0 +1,1 @@
+"""The HTTP surface: what other programs may ask of a running engine."""
