@@ -28,7 +28,7 @@ from poller.connecting import (
 )
 from poller.dispatcher import Dispatcher
 from poller.engine import Engine
-from poller.errors import PermissionRefused, UsageError
+from poller.errors import PermissionRefused, Reauthorize, UsageError
 from poller.goto import Transport
 from poller.guard import Guard, Polling
 from poller.heartbeat import pinger
@@ -83,7 +83,7 @@ class App:
         self.roster = Roster()
         self.connected: dict[str, Connected] = {}
         self.watch = Watch(
-            lambda *refusal: self.logins.refuse(*refusal), self._sink_changed, self._in_maintenance, self._denied
+            lambda *refusal: self._refused(*refusal), self._sink_changed, self._in_maintenance, self._denied
         )
         self.transport = Transport(transport_settings(settings), self.watch.called)
         self.tokens = SealedTokens(store, vault, key_lost=key_lost)
@@ -115,7 +115,7 @@ class App:
         self.maintenance = Maintenance(
             store, clock, settings.engine.retention, self._is_well, pinger(settings.engine.heartbeat_url)
         )
-        self.hopeless = False  # no connection can work without a login
+        self.hopeless = False  # nothing has worked since the start, and nothing can without a login
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._retired: list[Transport] = []
@@ -280,7 +280,7 @@ class App:
 
     async def run(self) -> None:
         """Poll and deliver until `stop`; then let what is under way finish within the grace period."""
-        self.spawn(self._begin(), "introductions")
+        self.spawn(self.logins.introduce_all(), "introductions")
         polling = self.spawn(self.scheduler.run(), "scheduler")
         delivering = self.spawn(self.dispatcher.run(), "dispatcher")
         keeping = self.spawn(self.maintenance.run(), "maintenance")
@@ -365,10 +365,14 @@ class App:
         polled = len(self.scheduler.worth_asking())
         return polled == 0 or self.watch.failing < polled
 
-    async def _begin(self) -> None:
-        """At the start only: without any connection that can work there is nothing to wait for."""
-        await self.logins.introduce_all()
-        if self.logins.hopeless():
+    async def _refused(self, name: str, error: Reauthorize) -> None:
+        """Stop a connection. If none is left, and nothing has worked since the start, there is nothing to wait for.
+
+        A stored access token may look good until its first use, so a poll may be what finds out. Once something has
+        worked the engine stays: what is pending is delivered, what others pull is served, and a login resumes it.
+        """
+        await self.logins.refuse(name, error)
+        if self.logins.hopeless() and not self.watch.counts.completed:
             self.hopeless = True
             self.stop()
 

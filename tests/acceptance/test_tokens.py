@@ -48,11 +48,11 @@ async def _consent(stage: Stage, *, lasting: float = 3600.0) -> TokenSet:
     return TokenSet(fields["access_token"], fields["refresh_token"], expiry)
 
 
-async def _log_in(stage: Stage) -> None:
-    """With no engine running, as `poller login` does it. The access token is about to expire."""
+async def _log_in(stage: Stage, *, lasting: float = 61.0) -> None:
+    """With no engine running, as `poller login` does it. `lasting`: by itself, the access token is about to expire."""
     app = await App.open(Settings.load(stage.engine.config))
     try:
-        await app.logins.log_in("acme", await _consent(stage, lasting=61.0))
+        await app.logins.log_in("acme", await _consent(stage, lasting=lasting))
     finally:
         await app.close()
 
@@ -113,6 +113,27 @@ async def test_one_revoked_login_stops_its_own_connection_and_no_other(tmp_path:
         stage.assert_clean()
 
 
+async def test_an_engine_whose_only_login_is_revoked_stays_and_goes_on_after_a_login(tmp_path: Path) -> None:
+    """What is pending is still delivered; only a start that nothing works for ends by itself."""
+    async with staged(tmp_path, Plan()) as stage:
+        await stage.begin()
+        await stage.told(stage.register(1))  # it has worked
+        host = stage.simulator.world.organizers[0]
+        await stage.engine.ask("pause", kind="sink", name="crm")
+        owed = stage.register(2)
+        await stage.until(lambda: stage.backlog() > 0)
+        stage.simulator.oauth.revoke(host.organizer_key)
+        await stage.until(lambda: stage.rows("SELECT 1 FROM connections WHERE status = 'unauthorized'") != [])
+        unseen = stage.register(3)
+        await stage.engine.ask("resume", kind="sink", name="crm")
+        await stage.told(owed)
+        stage.simulator.oauth.restore(host.organizer_key)
+        await stage.engine.ask("login", connection="acme", pat=host.pat)
+        await stage.told(unseen)
+        await stage.drain()
+        stage.assert_clean()
+
+
 @pytest.mark.parametrize("keys", ["one", "both"])
 async def test_a_rotated_token_is_durable_before_its_first_use(tmp_path: Path, keys: str) -> None:
     """A kill right after it was saved needs no login; the next start works with what was kept."""
@@ -130,11 +151,12 @@ async def test_a_rotated_token_is_durable_before_its_first_use(tmp_path: Path, k
         stage.assert_clean()
 
 
-async def test_a_one_use_token_lost_in_a_crash_asks_for_one_login(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lasting", [61.0, 3600.0], ids=["known to be over", "believed to be good"])
+async def test_a_one_use_token_lost_in_a_crash_asks_for_one_login(tmp_path: Path, lasting: float) -> None:
     """The refresh token was used up and its successor died with the process. It is said once, a start without a login
-    ends with 3, and after one login all goes on."""
+    ends with 3, be it the introduction or the first poll that finds out, and after one login all goes on."""
     async with staged(tmp_path, Plan(with_pat=False, api=ROTATING)) as stage:
-        await _log_in(stage)
+        await _log_in(stage, lasting=lasting)
         await stage.begin()
         organizer = stage.simulator.world.organizers[0].organizer_key
         assert await stage.engine.stop() == 0
