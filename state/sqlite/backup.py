@@ -35,6 +35,10 @@ def backup_file(source: str, path: Path) -> None:
 
 def backup(source: sqlite3.Connection, path: Path) -> None:
     """Copy `source` to `path`: complete or not there at all. The copy is stamped, so that it begins a new epoch."""
+    if path.exists() and not path.is_file():
+        raise StateNotWritable(f"{path}: this is no file; name one for the backup")
+    if path.is_symlink():
+        path = path.resolve()  # the link stays
     part = path.with_name(path.name + ".part")
     try:
         part.unlink(missing_ok=True)

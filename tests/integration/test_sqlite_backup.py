@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,20 @@ async def test_the_state_itself_is_never_overwritten_by_its_backup(tmp_path: Pat
     again = await SqliteStore.open(tmp_path / "state.db")
     assert await numbers(again) == [1]
     await again.close()
+
+
+async def test_a_backup_replaces_files_only_and_goes_through_links(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "copy.db")
+    os.mkfifo(tmp_path / "pipe")
+    store = await SqliteStore.open(tmp_path / "state.db")
+    with pytest.raises(StateNotWritable, match="pipe: this is no file"):
+        await store.backup(tmp_path / "pipe")
+    with pytest.raises(StateNotWritable, match="this is no file"):
+        await store.backup(tmp_path)
+    await store.backup(tmp_path / "link.db")
+    await store.close()
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link.db").is_symlink()
+    assert await epoch_of(tmp_path / "copy.db")
 
 
 async def test_a_backup_that_fails_halfway_leaves_no_half_file(tmp_path: Path) -> None:

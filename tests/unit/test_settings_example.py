@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,26 @@ def test_init_does_not_replace_a_link_that_leads_nowhere(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="exists already"):
         write_example(path)
     assert path.is_symlink()
+
+
+def test_init_by_force_goes_through_a_link_and_keeps_it(tmp_path: Path) -> None:
+    path, kept = tmp_path / "poller.toml", tmp_path / "kept.toml"
+    kept.write_text("mine")
+    path.symlink_to("kept.toml")
+    write_example(path, force=True)
+    assert path.is_symlink() and kept.read_text(encoding="utf-8") == example_text()
+
+
+def test_init_by_force_writes_to_a_pipe_or_device_and_never_replaces_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text(encoding="utf-8")), daemon=True)
+    reader.start()
+    write_example(pipe, force=True)
+    reader.join(timeout=30)
+    assert pipe.is_fifo() and read == [example_text()]
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 def test_init_says_why_it_cannot_write_and_leaves_nothing_behind(tmp_path: Path) -> None:
