@@ -98,7 +98,7 @@ class Pacing:
     def _weigh(self, keys: Iterable[Key]) -> None:
         for key in keys:
             if (target := self._roster.target(*key)) is not None:
-                self._plan.put(key, key[0], self._weight(target, 0.0))
+                self._plan.put(key, key[0], self._weight(target, self._clock.now().timestamp()))
                 self._rank(key)
 
     def _rank(self, key: Key) -> None:
@@ -147,6 +147,7 @@ class Pacing:
                 self._move(connection, f"connection {connection}" if is_held else f"client {client}")
         for name, pool in self._pools.items():
             pool.bucket = refilled(pool.bucket, rates.get(name, math.inf), now)
+            pool.scarce = self._is_scarce(pool.connection)
             for level in pool.members.queues():
                 self._look_at(pool, level)
 
@@ -156,7 +157,7 @@ class Pacing:
             name = self._in_pool[connection] = f"client {self._calls.client_of(connection)}"
         pool = self._pools.get(name)
         if pool is None:
-            pool = self._pools[name] = Pool(connection)
+            pool = self._pools[name] = Pool(connection, scarce=self._is_scarce(connection))
         return pool
 
     def _move(self, connection: str, name: str) -> None:
@@ -208,26 +209,20 @@ class Pacing:
         webinar: who came until then is of most use there."""
         target = self._roster.target(*key)
         assert target is not None, "a member is in the roster"
-        self._plan.put(key, key[0], self._weight(target, self._plan.interval(key) / 2))
-        now = self._clock.monotonic()
+        now, wall = self._clock.monotonic(), self._clock.now().timestamp()
+        self._plan.put(key, key[0], self._weight(target, wall + self._plan.interval(key) / 2))
         interval = self._plan.interval(key)
-        if self._plan.scales.get(key[0]) and not target.exposure:
+        if not target.exposure and self._plan.scales.get(key[0]):
             # All first looks come together; what follows them must not, nor come before the floor.
             self._phase = (self._phase + _GOLDEN) % 1.0
             floor = self._plan.floor
             self._wait(key, max(now - self._phase * interval, now + floor - max(_EARLY * interval, floor)))
             return
-        left = self._until_next_moment(target)
+        left = _until_next_moment(target, wall)
         if left < interval:
             self.at(key, now + max(left, self._plan.floor))
         else:
             self._wait(key, now)
-
-    def _until_next_moment(self, target: Target) -> float:
-        """Seconds until a look that the webinar itself asks for; infinite if it asks for none any more."""
-        wall = self._clock.now().timestamp()
-        moments = (target.starts_at, None if target.ends_at is None else target.ends_at + _AFTER_END)
-        return min((moment - wall for moment in moments if moment is not None and moment > wall), default=math.inf)
 
     def at(self, key: Key, moment: float) -> None:
         """Due at a moment (monotonic), whatever the plan says."""
@@ -237,7 +232,7 @@ class Pacing:
     def sooner(self, key: Key, moment: float) -> None:
         """Due at a moment (monotonic), unless it is to come before that for sure."""
         due = self.due(key)
-        certain = key in self._asked or not self._is_scarce(self._pool(key[0]))
+        certain = key in self._asked or not self._pool(key[0]).scarce
         if due is not None and not (certain and due <= moment):
             self.at(key, moment)
 
@@ -262,7 +257,9 @@ class Pacing:
         self._take_out(pool, key)
         level = self._plan.level(key)
         pool.members.put(level, key, since)
-        self._look_at(pool, level)
+        first = pool.firsts.get(level)
+        if first is None or since < first.since:
+            self._look_at(pool, level)
 
     def _forget(self, key: Key) -> None:
         if key[0] in self._in_pool:
@@ -272,10 +269,12 @@ class Pacing:
         level = pool.members.queue_of(key)
         if level is not None:
             pool.members.remove(key)
-            self._look_at(pool, level)
+            first = pool.firsts.get(level)
+            if first is None or first.key == key:
+                self._look_at(pool, level)
 
     def _look_at(self, pool: Pool, level: int) -> None:
-        """Something of this level has changed."""
+        """Another one is first in this level, or the first one's interval has changed."""
         pool.ready = None
         found = pool.members.first(level)
         if found is None:
@@ -303,32 +302,32 @@ class Pacing:
     def _next_planned(self, now: float) -> Key | None:
         best, most = None, -1.0
         for pool in self._pools.values():
-            if self._ready_at(pool) > now:
+            if pool.opens() > now or (pool.ready is not None and pool.ready > now):
                 continue
             for since, pace, soonest, key in pool.firsts.values():
-                if soonest <= now and (now - since) * pace > most:
-                    best, most = key, (now - since) * pace
+                share = (now - since) * pace
+                if share > most and soonest <= now:
+                    best, most = key, share
         return best
 
     def _ready_at(self, pool: Pool) -> float:
         """When (monotonic) a planned poll of this pool may begin."""
         if pool.ready is None:
             pool.ready = min(map(SOONEST, pool.firsts.values()), default=math.inf)
-        if pool.bucket is None or not self._is_scarce(pool):
-            return pool.ready
-        return max(pool.ready, pool.bucket.opens())
+        return max(pool.ready, pool.opens())
 
-    def _is_scarce(self, pool: Pool) -> bool:
+    def _is_scarce(self, connection: str) -> bool:
         """Whether limits hold its polls back further than the plan's bounds do."""
-        return self._plan.scales.get(pool.connection, 0.0) > 0
+        return self._plan.scales.get(connection, 0.0) > 0
 
     def _least(self, pool: Pool, interval: float) -> float:
         """Seconds that a member with such an interval has to wait for its turn."""
-        return max(_EARLY * interval, self._plan.floor) if self._is_scarce(pool) else interval
+        return max(_EARLY * interval, self._plan.floor) if pool.scarce else interval
 
     def _spend(self, key: Key, now: float) -> None:
-        target, pool = self._roster.target(*key), self._pool(key[0])
-        if pool.bucket is not None and self._is_scarce(pool):
+        pool = self._pool(key[0])
+        if pool.bucket is not None and pool.scarce:
+            target = self._roster.target(*key)
             pool.bucket.take(1.0 if target is None else self._calls.cost(target), now)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -383,7 +382,18 @@ class Pacing:
     def connections(self) -> Iterable[str]:
         return self._plan.connections()
 
-    def _weight(self, target: Target, ahead: float) -> Weight:
-        moment = self._clock.now().timestamp() + ahead
+    def _weight(self, target: Target, moment: float) -> Weight:
+        """What it asks of the plan at a moment (POSIX seconds)."""
         rate, share = self._experience.rate(target, moment), self._calls.announced(target)
         return Weight(rate * (1 - share), self._calls.cost(target), rate * share)
+
+
+def _until_next_moment(target: Target, now: float) -> float:
+    """Seconds from now (POSIX seconds) until a look that the webinar itself asks for; infinite if it asks for none any
+    more."""
+    soonest = math.inf
+    if target.starts_at is not None and target.starts_at > now:
+        soonest = target.starts_at
+    if target.ends_at is not None and now < target.ends_at + _AFTER_END < soonest:
+        soonest = target.ends_at + _AFTER_END
+    return soonest - now

@@ -37,8 +37,7 @@ class Quota:
     per_day: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(NamedTuple):
     """What one target asks of the plan."""
 
     rate: float  # pieces of news a second to be expected that nothing but its own polls will find
@@ -116,13 +115,15 @@ class Plan(Generic[Key]):
 
     def put(self, key: Key, connection: str, weight: Weight) -> None:
         """Add a target, or change its weight; intervals of the others change with the next `settle`."""
-        self.remove(key)
-        number = _number(weight)
-        self._weights[key] = _Placed(connection, weight, number)
+        stretch = weight.stretch
+        placed = _Placed(connection, weight, _number(stretch), stretch)
+        known, self._weights[key] = self._weights.get(key), placed
+        if known is not None:
+            self._groups[known.connection].count(known, -1)
         group = self._groups.get(connection)
         if group is None:
             group = self._groups[connection] = _Group()
-        group.count(weight, number, 1)
+        group.count(placed, 1)
 
     def hint(self, connection: str, cost: float) -> None:
         """Plan for a count hint whose readings cost so many calls; 0: for none."""
@@ -137,7 +138,7 @@ class Plan(Generic[Key]):
     def remove(self, key: Key) -> None:
         known = self._weights.pop(key, None)
         if known is not None:
-            self._groups[known.connection].count(known.weight, known.number, -1)
+            self._groups[known.connection].count(known, -1)
 
     def settle(self, budgets: Iterable[Budget]) -> None:
         """Find the factor of every connection anew. Connections that no budget names are polled at the floor."""
@@ -158,8 +159,8 @@ class Plan(Generic[Key]):
 
     def interval(self, key: Key) -> float:
         """Seconds between two polls of a target that was `put`."""
-        connection, weight, _ = self._weights[key]
-        return self._clamped(connection, weight.stretch)
+        placed = self._weights[key]
+        return self._clamped(placed.connection, placed.stretch)
 
     def level(self, key: Key) -> int:
         """Targets of one connection and level have intervals within a fifth of each other."""
@@ -178,7 +179,7 @@ class Plan(Generic[Key]):
     def is_worth_a_poll(self, key: Key, waiting: int, seconds: float) -> bool:
         """Whether to poll a target at once of which a count hint says that so many pieces of news wait there, for so
         many seconds by now."""
-        connection, weight, _ = self._weights[key]
+        connection, weight, *_ = self._weights[key]
         worth = _worth(self._scales.get(connection, 0.0)) * weight.cost
         gained = waiting * (waiting + 1) / 2 / max(weight.announced, 1e-12)
         return max(gained, waiting * seconds) >= worth
@@ -214,8 +215,10 @@ class Plan(Generic[Key]):
         )
 
     def _clamped(self, connection: str, stretch: float) -> float:
-        ceiling = math.inf if connection in self.strained else self.ceiling
-        return min(max(self._scales.get(connection, 0.0) * stretch, self.floor), ceiling)
+        interval = self._scales.get(connection, 0.0) * stretch
+        if interval < self.floor:
+            interval = self.floor
+        return self.ceiling if interval > self.ceiling and connection not in self.strained else interval
 
 
 @dataclass(slots=True)
@@ -253,6 +256,7 @@ class _Placed(NamedTuple):
     connection: str
     weight: Weight
     number: int  # of its class
+    stretch: float
 
 
 class _Group:
@@ -264,7 +268,8 @@ class _Group:
         self.hint_cost = 0.0
         self.surge = 1.0  # how many times as many polls a hint asks for as its targets' rates suggest
 
-    def count(self, weight: Weight, number: int, sign: int) -> None:
+    def count(self, placed: _Placed, sign: int) -> None:
+        _, weight, number, stretch = placed
         of = self.classes.get(number)
         if of is None:
             of = self.classes[number] = _Class()
@@ -272,7 +277,7 @@ class _Group:
         of.cost += sign * weight.cost
         of.rate += sign * weight.rate
         of.announced += sign * weight.announced
-        of.stretches += sign * weight.stretch
+        of.stretches += sign * stretch
         self.announced = max(self.announced + sign * weight.announced, 0.0)
         if not of.targets:
             del self.classes[number]
@@ -318,9 +323,9 @@ def _worth(scale: float) -> float:
     return scale * scale / 2
 
 
-def _number(weight: Weight) -> int:
-    """The class of a stretch: √(cost ÷ rate) by its logarithm."""
-    return round(_PER_OCTAVE / 2 * math.log2(weight.cost / weight.rate))
+def _number(stretch: float) -> int:
+    """Its class."""
+    return round(_PER_OCTAVE * math.log2(stretch))
 
 
 def _scales(

@@ -68,9 +68,14 @@ class Pool:
 
     connection: str  # any of it
     bucket: Bucket | None = None
+    scarce: bool = False  # whether limits hold its polls back further than the plan's bounds do
     members: Agenda[int, Key] = field(default_factory=Agenda)
     firsts: dict[int, First] = field(default_factory=dict)  # by level
     ready: float | None = None  # when there may be something to poll if nothing changes before; None: look anew
+
+    def opens(self) -> float:
+        """When (monotonic) its limit allows the next planned poll."""
+        return self.bucket.opens() if self.bucket is not None and self.scarce else -math.inf
 
 
 def refilled(known: Bucket | None, rate: float, now: float) -> Bucket | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from state.records import Record, Target
 
@@ -37,8 +38,7 @@ _SAMPLE = 100  # records of one list whose moments are looked at
 _PROFILE_WEIGHT = 30.0  # pieces of news after which a bin of the profile believes itself more than "as usual"
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What the polls of one target have shown, old ones counting less."""
 
     news: float = 0.0
