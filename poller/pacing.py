@@ -105,10 +105,14 @@ class Pacing:
         """Its weight has changed: among those of another level it would wait for too long, or without an end."""
         pool = self._pools.get(self._in_pool.get(key[0], ""))
         level = None if pool is None else pool.members.queue_of(key)
-        if pool is not None and level is not None and level != self._plan.level(key):
+        if pool is None or level is None:
+            return
+        if level != self._plan.level(key):
             since = pool.members.due(key)
             assert since is not None
             self._wait(key, since)
+        elif key == pool.firsts[level].key:
+            self._look_at(pool, level)
 
     def reweigh(self, keys: Iterable[Key]) -> None:
         """What is known of these has changed, though no poll has shown it."""
