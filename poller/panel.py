@@ -15,11 +15,12 @@ from poller import charts
 from poller.app import App
 from poller.explaining import account
 from poller.overview import Overview, overview
+from poller.settings.event_types import BY_NAME, FACTS, OPERATIONAL
 from poller.shown import POLL_COLUMNS, Shown, poll_cells
 from poller.trend import Hour, Trend
 from poller.web.health import Condition
 from poller.web.pages import ROWS
-from state.events import short_type
+from state.events import full_type, short_type
 from state.records import Scope, Target
 from state.store import Select, StoredEvent
 
@@ -138,10 +139,12 @@ class Panel:
         names = [one.name for one in (await self._view()).connections]
         return {"rows": rows, "page": page, "more": len(found) > page * ROWS, "only": connection, "names": names}
 
-    async def events(self, before: int | None) -> dict[str, Any]:
-        found = await self._app.store.latest(before, ROWS + 1)
+    async def events(self, before: int | None, type: str) -> dict[str, Any]:  # noqa: A002 - as the query has it
+        found = await self._app.store.latest(before, ROWS + 1, full_type(type) if type else None)
         rows = [self._event(stored) for stored in found[:ROWS]]
-        return {"rows": rows, "before": rows[-1]["sequence"] if len(found) > ROWS else None, "is_first": before is None}
+        further = rows[-1]["sequence"] if len(found) > ROWS else None
+        types = (*FACTS, *BY_NAME, *OPERATIONAL)
+        return {"rows": rows, "before": further, "is_first": before is None, "only": type, "types": types}
 
     async def account(self, key: str) -> dict[str, Any] | None:
         app = self._app

@@ -75,6 +75,11 @@ def short_type(type_: str) -> str:
     return type_.removeprefix(GOTO)
 
 
+def full_type(short: str) -> str:
+    """The other way round."""
+    return short if short.startswith("poller.") else GOTO + short.removeprefix(GOTO)
+
+
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-03-01T09:16:40.123Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

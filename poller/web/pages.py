@@ -16,6 +16,7 @@ BEFORE: Final = Parameter("before", "Only events with a lower sequence.", kind="
 AFTER: Final = Parameter(
     "after", "Only events with a higher sequence.", kind="integer", default=0, minimum=0, maximum=_LAST
 )
+TYPE: Final = Parameter("type", "Only events of this type.", default="", pattern=r"[\w.]*", longest=200)
 KEY: Final = Parameter("key", "What is looked for: a key, a subject, an event's id or its sequence.", longest=500)
 NEXT: Final = Parameter("next", "Where a login leads.", longest=500)
 
@@ -41,7 +42,7 @@ PAGES: Final = (
     _page("showSinks", "/ui/sinks", "Sinks and triggers"),
     _page("showDead", "/ui/dead", "Dead letters", SINK, AFTER),
     _page("showJournal", "/ui/journal", "The journal of polls", CONNECTION, PAGE),
-    _page("showEvents", "/ui/events", "The event log", BEFORE),
+    _page("showEvents", "/ui/events", "The event log", BEFORE, TYPE),
     _page("showEvent", "/ui/events/{id}", "One event, and what became of it", _at("id")),
     _page("showAccount", "/ui/explain", "Everything known about one thing", KEY),
     Route(

@@ -334,8 +334,8 @@ class SqliteStore:
     async def event(self, id_: str) -> StoredEvent | None:
         return await self._read(lambda db: outbox.event(db, id_))
 
-    async def latest(self, before: int | None, limit: int) -> list[StoredEvent]:
-        return await self._read(lambda db: outbox.latest(db, before, limit))
+    async def latest(self, before: int | None, limit: int, type_: str | None = None) -> list[StoredEvent]:
+        return await self._read(lambda db: outbox.latest(db, before, limit, type_))
 
     async def extent(self) -> Extent:
         return await self._read(extent.extent)

@@ -108,11 +108,11 @@ def event(db: sqlite3.Connection, id_: str) -> StoredEvent | None:
     return None if row is None else StoredEvent(*row)
 
 
-def latest(db: sqlite3.Connection, before: int | None, limit: int) -> list[StoredEvent]:
+def latest(db: sqlite3.Connection, before: int | None, limit: int, type_: str | None) -> list[StoredEvent]:
     rows = db.execute(
-        "SELECT sequence, id, type, subject, connection, body FROM events WHERE ?1 IS NULL OR sequence < ?1"
-        " ORDER BY sequence DESC LIMIT ?2",
-        (before, limit),
+        "SELECT sequence, id, type, subject, connection, body FROM events"
+        " WHERE (?1 IS NULL OR sequence < ?1) AND (?3 IS NULL OR type = ?3) ORDER BY sequence DESC LIMIT ?2",
+        (before, limit, type_),
     )
     return [StoredEvent(*row) for row in rows]
 

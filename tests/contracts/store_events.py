@@ -152,6 +152,13 @@ class Events:
         assert [event.sequence for event in await store.latest(4, 10)] == [3, 2, 1]
         assert await store.latest(1, 10) == []
 
+    async def test_the_latest_events_of_one_type_leave_out_the_others(self, store: Store) -> None:
+        types = ("com.goto.registrant.added", "com.goto.webinar.created")
+        await store.commit_poll(owing(*(draft(str(n), type_=types[n % 2]) for n in range(1, 6))))
+        assert [event.sequence for event in await store.latest(None, 2, types[1])] == [5, 3]
+        assert [event.sequence for event in await store.latest(4, 10, types[0])] == [2]
+        assert await store.latest(None, 10, "com.goto.meeting.ended") == []
+
     async def test_the_extent_of_the_log_grows_with_it_and_remembers_what_retention_took(
         self, store: Store, now: Now
     ) -> None:

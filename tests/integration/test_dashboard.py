@@ -251,6 +251,20 @@ async def test_the_event_log_is_turned_page_by_page(tmp_path: Path) -> None:
         assert 'rel="next"' not in second
 
 
+async def test_the_event_log_shows_one_type_alone_and_keeps_to_it_over_its_pages(tmp_path: Path) -> None:
+    async with http_house(tmp_path) as house:
+        await house.people(ROWS + 3)
+        shown = (await page(house, "/ui/events?type=registrant.added")).text
+        further = re.search(r'rel="next" href="([^"]+)"', shown)
+        assert further and "<option selected>registrant.added" in shown
+        older = (await page(house, f"/ui/events{unescape(further[1])}")).text
+        assert len(re.findall(r"webinars/w1/registrants/(\d+)<", older)) == 3
+        assert 'ui/events?type=registrant.added">Newest' in older
+        assert "None of this type." in (await page(house, "/ui/events?type=meeting.ended")).text
+        everything = (await page(house, "/ui/events?type=")).text  # as the form sends it
+        assert "webinars/w1/registrants/" in everything and "selected" not in everything
+
+
 async def test_a_page_that_is_not_there_is_a_page_for_people_and_a_problem_for_programs(tmp_path: Path) -> None:
     async with http_house(tmp_path) as house:
         missing = await page(house, "/ui/nothing")
