@@ -129,9 +129,7 @@ async def test_readiness_fails_without_a_login(terminal: Terminal, sim: Simulato
 async def test_a_port_that_is_taken_ends_the_run_if_somebody_asked_for_it(
     terminal: Terminal, sim: Simulator, surface: Surface
 ) -> None:
-    with contextlib.closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", int(surface.url.rpartition(":")[2])))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", int(surface.url.rpartition(":")[2]))):
         terminal.log_in_by_pat(sim, LOG, http(surface))
         async with terminal.process("run") as process:
             said = await terminal.ended(process)
@@ -183,9 +181,7 @@ async def test_an_address_that_is_none_or_open_to_others_is_refused_by_the_demo(
 
 
 async def test_a_port_that_is_taken_ends_the_demo(terminal: Terminal, surface: Surface) -> None:
-    with contextlib.closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", int(surface.url.rpartition(":")[2])))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", int(surface.url.rpartition(":")[2]))):
         async with terminal.process("demo", "--http", surface.url.removeprefix("http://")) as process:
             said = await terminal.ended(process)
     assert said.code == 1 and "listen" in said.err and "Traceback" not in said.err
