@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 
 class Relay:
@@ -18,7 +20,8 @@ class Relay:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = "127.0.0.1", 0
         self._there = (host, port)
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
+        self._cuts = 0  # so far
         self._open = asyncio.Event()
         self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -27,19 +30,23 @@ class Relay:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[Relay]:
-        await self.mend()
-        try:
-            yield self
-        finally:
-            await self.cut()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        with self._bound() as place:  # keeps the port ours while nobody listens at it
+            self.port = place.getsockname()[1]
+            await self.mend()
+            try:
+                yield self
+            finally:
+                await self.cut()
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def cut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._cuts += 1
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
@@ -52,11 +59,32 @@ class Relay:
 
     async def mend(self) -> None:
         self._open.set()
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+        if self._listening is None:
+            self._listening = self._bound()
+            self._listening.setblocking(False)
+            self._listening.listen()
+            asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _bound(self) -> socket.socket:
+        made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind((self.host, self.port))
+        return made
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Not by a server of asyncio's: what it has accepted, but told nobody of yet, would outlive a cut."""
+        with contextlib.suppress(OSError):  # whoever called has hung up
+            caller, _ = listening.accept()
+            caller.setblocking(False)
+            self._begin(self._serve(caller, self._cuts))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, caller: socket.socket, cuts: int) -> None:
+        reader, writer = await asyncio.open_connection(sock=caller)
         self._writers.add(writer)
         try:
             onward_reader, onward = await asyncio.open_connection(*self._there)
@@ -64,14 +92,14 @@ class Relay:
             writer.transport.abort()
             self._writers.discard(writer)
             return
-        if writer.transport.is_closing():  # cut meanwhile
+        if cuts != self._cuts:  # cut meanwhile
+            self._writers.discard(writer)
+            writer.transport.abort()
             onward.transport.abort()
             return
         self._writers.add(onward)
         for source, sink, counts in ((reader, onward, True), (onward_reader, writer, False)):
-            task = asyncio.create_task(self._pass_on(source, sink, counts))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._pass_on(source, sink, counts))
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counts: bool) -> None:
         with contextlib.suppress(OSError):

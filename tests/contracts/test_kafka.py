@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import confluent_kafka
@@ -14,7 +15,7 @@ from poller.ports import Outgoing, Sink
 from poller.sinks.base import SinkContext
 from poller.sinks.kafka import KafkaSettings, KafkaSink
 from poller.testing.events import outgoing
-from poller.testing.sinks import Bench, RelayedBench, SinkContract
+from poller.testing.sinks import PATIENCE, Bench, RelayedBench, SinkContract
 from tests.servers.kafka import KafkaRelay, kafka
 
 
@@ -29,13 +30,13 @@ def records_of(port: int, topic: str) -> list[confluent_kafka.Message]:
         }
     )
     try:
-        found = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        found = consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
         partitions = [confluent_kafka.TopicPartition(topic, number, 0) for number in found]
-        left = sum(consumer.get_watermark_offsets(partition, timeout=20)[1] for partition in partitions)
+        left = sum(consumer.get_watermark_offsets(partition, timeout=PATIENCE)[1] for partition in partitions)
         consumer.assign(partitions)
         records: list[confluent_kafka.Message] = []
         while len(records) < left:
-            record = consumer.poll(20)
+            record = consumer.poll(PATIENCE)
             assert record is not None and record.error() is None, record
             records.append(record)
         return records
@@ -52,9 +53,22 @@ class KafkaBench(RelayedBench):
 
     def sink(self) -> Sink:
         servers = f"{self._relay.host}:{self._relay.port}"
-        settings = KafkaSettings(name="q", type="kafka", bootstrap_servers=servers, topic=self.topic, timeout="2s")
+        settings = KafkaSettings(name="q", type="kafka", bootstrap_servers=servers, topic=self.topic)
         self._sinks.append(KafkaSink(settings, SinkContext()))
         return self._sinks[-1]
+
+    async def cut(self) -> None:
+        """The driver tries to reach a broker it has lost until the time is over: then, and only then, it is short."""
+        await super().cut()
+        self._allow(2.0)
+
+    async def mend(self) -> None:
+        await super().mend()
+        self._allow(PATIENCE / 2)
+
+    def _allow(self, seconds: float) -> None:
+        for sink in self._sinks:
+            sink.timeout = timedelta(seconds=seconds)
 
     async def close(self) -> None:
         """A test that is skipped midway leaves its sink open, about which the driver complains."""

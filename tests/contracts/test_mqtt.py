@@ -16,7 +16,7 @@ from poller.sinks.base import SinkContext
 from poller.sinks.mqtt import MqttSettings, MqttSink
 from poller.testing.events import outgoing
 from poller.testing.relay import Relay
-from poller.testing.sinks import Bench, RelayedBench, SinkContract
+from poller.testing.sinks import PATIENCE, Bench, RelayedBench, SinkContract
 from tests.servers.mosquitto import MosquittoServer
 
 LOGIN = "poller:correct-horse@"
@@ -32,15 +32,13 @@ class MqttBench(RelayedBench):
     def sink(self, login: str = LOGIN, **options: Any) -> Sink:
         url = f"mqtt://{login}{self._relay.host}:{self._relay.port}"
         topic = f"{self.prefix}/{{{{ short_type }}}}"
-        return MqttSink(
-            MqttSettings(name="q", type="mqtt", url=url, topic=topic, timeout="5s", **options), SinkContext()
-        )
+        return MqttSink(MqttSettings(name="q", type="mqtt", url=url, topic=topic, **options), SinkContext())
 
     async def received(self) -> list[str]:
         """What the broker passed on before a message of our own, published after all others."""
         last = uuid.uuid4().hex
         await self._reader.publish(f"{self.prefix}/last", last, qos=2)  # one of a lower QoS may overtake
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             async for message in self._reader.messages:
                 if message.payload == last.encode():
                     break

@@ -18,7 +18,7 @@ from poller.sinks.base import SinkContext
 from poller.sinks.nats import NatsSettings, NatsSink
 from poller.testing.events import outgoing
 from poller.testing.relay import Relay
-from poller.testing.sinks import Bench, RelayedBench, SinkContract
+from poller.testing.sinks import PATIENCE, Bench, RelayedBench, SinkContract
 from tests.servers.nats import NatsServer
 
 LOGIN = "poller:correct-horse@"
@@ -34,7 +34,7 @@ class NatsBench(RelayedBench):
 
     def sink(self, login: str = LOGIN, **options: Any) -> Sink:
         url = f"nats://{login}{self._relay.host}:{self._relay.port}"
-        options = {"stream": self.name, "subject": f"{self.name}.{{{{ short_type }}}}", "timeout": "5s"} | options
+        options = {"stream": self.name, "subject": f"{self.name}.{{{{ short_type }}}}"} | options
         return NatsSink(NatsSettings(name="queue", type="nats", url=url, **options), SinkContext())
 
     async def received(self) -> list[str]:
@@ -45,7 +45,7 @@ class NatsBench(RelayedBench):
             return []
         first = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
         messages = await stream.subscribe(f"{self.name}.>", stream=self.name, ordered_consumer=True, config=first)
-        ids = [(await messages.next_msg(timeout=5)).headers["Nats-Msg-Id"] for _ in range(count)]
+        ids = [(await messages.next_msg(timeout=PATIENCE)).headers["Nats-Msg-Id"] for _ in range(count)]
         await messages.unsubscribe()
         return ids
 
@@ -68,7 +68,7 @@ class TestNats(SinkContract):
 
     @pytest.fixture
     async def bench(self, tmp_path: Path) -> AsyncIterator[Bench]:
-        users = 'authorization { user: poller, password: "correct-horse" }'
+        users = 'authorization { user: poller, password: "correct-horse", timeout: 60 }'
         async with NatsServer(tmp_path, users).running() as server, Relay("127.0.0.1", server.port).serve() as relay:
             reader = await driver.connect(f"nats://{LOGIN}127.0.0.1:{server.port}")
             bench = NatsBench(relay, reader)

@@ -47,11 +47,6 @@ class PostgresBench(RelayedBench):
             return []
         return await sql(self._where, f"select id from {self.table} order by received_at, ctid")
 
-    async def unstall(self) -> None:
-        """What was held back is thrown away: passed on late, it would be a row of a send that is long over."""
-        await self._relay.cut()
-        await self._relay.mend()
-
     async def refuse(self, id_: str) -> None:
         await sql(self._where, f"alter table {self.table} add check (id <> '{id_}')")
 

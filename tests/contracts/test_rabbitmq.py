@@ -37,7 +37,6 @@ class RabbitBench(RelayedBench):
             url=f"amqp://{login}{self._relay.host}:{self._relay.port}",
             exchange=self.name,
             queue=self.name if queue else "",
-            timeout="5s",
         )
         self._sinks.append(RabbitmqSink(settings, SinkContext()))
         return self._sinks[-1]

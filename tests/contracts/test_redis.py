@@ -32,7 +32,7 @@ class RedisBench(RelayedBench):
 
     def sink(self, login: str = "", stream: str = "") -> Sink:
         url = f"redis://{login}{self._relay.host}:{self._relay.port}"
-        settings = RedisSettings(name="queue", type="redis", url=url, stream=stream or self.stream, timeout="5s")
+        settings = RedisSettings(name="queue", type="redis", url=url, stream=stream or self.stream)
         self._sinks.append(RedisSink(settings, SinkContext()))
         return self._sinks[-1]
 

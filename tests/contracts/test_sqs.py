@@ -58,11 +58,6 @@ class SqsBench(RelayedBench):
                 await self._call("DeleteMessage", ReceiptHandle=message["ReceiptHandle"])
         return self._got
 
-    async def unstall(self) -> None:
-        """What was held back is thrown away: passed on late, it would be a message of a send that is long over."""
-        await self._relay.cut()
-        await self._relay.mend()
-
     async def refuse(self, id_: str) -> None:
         pytest.skip("moto refuses by size alone; the refusals of a scripted service are in the integration tests")
 

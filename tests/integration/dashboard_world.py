@@ -73,7 +73,7 @@ def dashboard_world(folder: Path, patch: pytest.MonkeyPatch, **http: Any) -> Ite
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="dashboard")
     thread.start()
     try:
-        assert started.wait(60) and found, "the engine did not start"
+        assert started.wait(100) and found, "the engine did not start"
         yield found[0]
     finally:
         if found:

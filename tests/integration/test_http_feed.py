@@ -19,7 +19,7 @@ from poller.web.tail import KEPT
 from state.store import Select, StoredEvent
 from tests.integration.http_house import House, http_house
 
-PATIENCE = 20.0  # seconds for what takes milliseconds
+PATIENCE = 60.0  # seconds for what takes milliseconds
 
 
 @pytest.fixture

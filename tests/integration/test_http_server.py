@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import json
 import socket
@@ -24,6 +23,7 @@ from poller.web import asking, gate, server
 from tests.integration.http_house import http_house, problem
 
 KEYS = {"api_keys": ["first-key", "second-key"]}
+NEVER = 1e-6  # a second, as long as a test lasts: what was used up does not come back while it is counted
 
 
 # ── who may ask ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,7 +95,10 @@ async def test_keys_are_exchanged_by_a_reload(tmp_path: Path) -> None:
     assert answers == [401, 200, 200]
 
 
-async def test_wrong_keys_are_slowed_down_and_right_ones_are_not(tmp_path: Path) -> None:
+async def test_wrong_keys_are_slowed_down_and_right_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "WRONG_PER_SECOND", NEVER)
     async with http_house(tmp_path, http=KEYS) as house:
         tries = [
             await house.get("/v1/triggers", headers={"X-API-Key": f"no {n}"}) for n in range(int(gate.WRONG_BURST) + 1)
@@ -111,6 +114,7 @@ async def test_a_caller_that_asks_too_often_is_told_when_to_come_back_and_others
 ) -> None:
     assert gate.BURST >= 1000, "so many streams may come back at once"
     monkeypatch.setattr(gate, "BURST", 20.0)
+    monkeypatch.setattr(gate, "PER_SECOND", NEVER)
     async with http_house(tmp_path, http=KEYS) as house:
         busy = {"X-API-Key": "first-key"}
         async with asyncio.timeout(30):
@@ -226,7 +230,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 async def test_the_head_of_a_request_that_does_not_come_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "IDLE", 0.05)
+    monkeypatch.setattr(server, "IDLE", 0.5)
     async with http_house(tmp_path) as house:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(house.surface.url.rpartition(":")[2]))
         writer.write(b"GET /healthz HT")
@@ -360,11 +364,13 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_an_error_that_names_the
 
 async def test_a_default_port_that_is_taken_is_done_without(tmp_path: Path) -> None:
     settings = Settings.parse({"engine": {"state": str(tmp_path / "poller.db")}}, tmp_path)
-    with contextlib.ExitStack() as stack:
-        taken = stack.enter_context(socket.socket())
-        with contextlib.suppress(OSError):  # somebody else on this machine has it: as good
-            taken.bind(("127.0.0.1", 8470))
-            taken.listen()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        # A default of this test's own: other engines of this machine come and go at the real one.
+        http = settings.http.model_copy(update={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})
+        http.model_fields_set.discard("listen")
+        settings = settings.model_copy(update={"http": http})
         app = await App.open(settings)
         try:
             surface = Surface(app, Admin(app, lambda: settings, running=True))

@@ -90,7 +90,8 @@ async def test_a_url_subscribed_twice_has_two_ids_and_gets_each_event_once_signe
 
 
 async def test_unsubscribing_ends_it_and_is_answered_alike_when_it_is_gone(tmp_path: Path) -> None:
-    async with receiver(answering(503)) as server, http_house(tmp_path, http=OWN_NETWORK, deliver=True) as house:
+    busy = answering(503, {"Retry-After": "3600"})  # so that no second attempt comes before the end
+    async with receiver(busy) as server, http_house(tmp_path, http=OWN_NETWORK, deliver=True) as house:
         made = await subscribe(house, server.url)
         sink = made.json["sink"]
         await house.people(1)

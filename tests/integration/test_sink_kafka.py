@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from poller.errors import PollerError, Refused, UsageError, Wait
 from poller.sinks.base import SinkContext
 from poller.sinks.kafka import KafkaSettings, KafkaSink
 from poller.testing.events import DATA, outgoing
+from poller.testing.sinks import PATIENCE
 from tests.contracts.test_kafka import records_of
 from tests.integration.receiver import self_signed
 from tests.servers.kafka import HOST, KafkaRelay, KafkaServer, kafka
@@ -37,7 +39,7 @@ class Place:
         self.open_sinks: list[KafkaSink] = []
 
     def unconnected(self, **options: Any) -> KafkaSink:
-        options = {"bootstrap_servers": f"{HOST}:{self.relay.port}", "topic": self.topic, "timeout": "5s"} | options
+        options = {"bootstrap_servers": f"{HOST}:{self.relay.port}", "topic": self.topic} | options
         self.open_sinks.append(KafkaSink(KafkaSettings(name="queue", type="kafka", **options), SinkContext()))
         return self.open_sinks[-1]
 
@@ -187,7 +189,8 @@ async def test_a_trouble_that_passes_within_the_time_is_the_drivers_own_to_overc
 
 
 async def test_a_trouble_that_does_not_pass_waits_and_is_not_repeated_behind_our_back(place: Place) -> None:
-    sink = await place.sink(timeout="500ms")
+    sink = await place.sink()
+    sink.timeout = timedelta(seconds=0.5)
     place.relay.changed = answering_produce(place.topic, UNKNOWN_TOPIC, 10**6)
     outcomes = await sink.send([outgoing(1), outgoing(2)])
     assert all(isinstance(outcome, Wait) for outcome in outcomes)
@@ -228,13 +231,13 @@ async def test_a_send_that_is_given_up_does_not_overtake_what_follows(place: Pla
 
 
 async def test_other_sends_on_a_connection_that_is_given_up_hear_of_it_at_once(place: Place) -> None:
-    sink = await place.sink(timeout="60s")
+    sink = await place.sink(timeout="1h")
     assert list(await sink.send([outgoing(1)])) == [None]
     await place.relay.stall()
     first, second = (asyncio.create_task(sink.send([outgoing(number)])) for number in (2, 3))
     await asyncio.wait([first, second], timeout=0.1)
     first.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE / 2):
         (outcome,) = await second
     assert isinstance(outcome, Wait)
 
@@ -243,11 +246,13 @@ async def test_a_cluster_that_dies_and_another_that_takes_its_place(tmp_path: Pa
     server = KafkaServer(tmp_path)
     async with server.running():
         url = f"{HOST}:{server.port}"
-        sink = KafkaSink(KafkaSettings(name="q", type="kafka", bootstrap_servers=url, timeout="1s"), SinkContext())
+        sink = KafkaSink(KafkaSettings(name="q", type="kafka", bootstrap_servers=url), SinkContext())
         await sink.connect()
         assert list(await sink.send([outgoing(1)])) == [None]
         await server.kill()
+        patient, sink.timeout = sink.timeout, timedelta(seconds=1)
         assert [type(outcome) for outcome in await sink.send([outgoing(2)])] == [Wait]
+        sink.timeout = patient
         with pytest.raises(Wait, match=f"{url}: Connect"):
             await sink.connect()
         await sink.close()
@@ -342,7 +347,7 @@ async def test_wrong_credentials_are_a_failure_that_may_pass_and_are_not_repeate
     seen: list[bytes] = []
     async with asking_for_a_login(58, seen) as servers:
         who = {"username": "poller", "password": "tr0ub4dor"}
-        settings = KafkaSettings(name="q", type="kafka", bootstrap_servers=servers, timeout="5s", **who)
+        settings = KafkaSettings(name="q", type="kafka", bootstrap_servers=servers, **who)
         sink = KafkaSink(settings, SinkContext())
         with pytest.raises(Wait, match="refuses these credentials") as caught:
             await sink.connect()
@@ -356,7 +361,7 @@ async def test_wrong_credentials_are_a_failure_that_may_pass_and_are_not_repeate
 async def test_a_mechanism_that_the_broker_does_not_take_is_named() -> None:
     async with asking_for_a_login(0, [], ("GSSAPI",)) as servers:
         who = {"username": "poller", "password": "x", "sasl_mechanism": "SCRAM-SHA-512"}
-        settings = KafkaSettings(name="q", type="kafka", bootstrap_servers=servers, timeout="5s", **who)
+        settings = KafkaSettings(name="q", type="kafka", bootstrap_servers=servers, **who)
         sink = KafkaSink(settings, SinkContext())
         with pytest.raises(Wait, match="does not take this sasl_mechanism"):
             await sink.connect()
@@ -370,14 +375,15 @@ async def test_check_counts_the_brokers_and_makes_no_topic(place: Place) -> None
     sink = await place.sink()
     assert "answers (1 broker)" in await sink.check()
     admin = await asyncio.to_thread(
-        lambda: confluent_kafka.Producer({"bootstrap.servers": f"{HOST}:{place.port}"}).list_topics(timeout=20)
+        lambda: confluent_kafka.Producer({"bootstrap.servers": f"{HOST}:{place.port}"}).list_topics(timeout=PATIENCE)
     )
     assert place.topic not in admin.topics
 
 
 async def test_the_driver_writes_no_log_of_its_own(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    sink = await place.sink(timeout="300ms")
+    sink = await place.sink()
     await place.relay.cut()
+    sink.timeout = timedelta(seconds=0.3)
     with caplog.at_level(logging.DEBUG):
         await sink.send([outgoing(1)])
         with pytest.raises(PollerError):

@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from poller.errors import PollerError, Refused, UsageError, Wait
 from poller.sinks.base import SinkContext
 from poller.sinks.mqtt import MqttSettings, MqttSink
 from poller.testing.events import DATA, outgoing
+from poller.testing.sinks import PATIENCE
 from tests.integration.receiver import self_signed
 from tests.servers.base import lacking
 from tests.servers.mosquitto import MosquittoServer, mosquitto
@@ -33,7 +35,7 @@ class Subscriber:
 
     async def next(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             line = await self._process.stdout.readline()
         topic, qos, content_type, properties, payload = line.decode().rstrip("\n").split("\t")
         pairs = [pair.split(":", 1) for pair in properties.split(" ")] if properties else []
@@ -70,7 +72,7 @@ async def _run(*command: str) -> None:
     except FileNotFoundError:
         lacking(f"{command[0]} is not installed")
         raise
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         assert await process.wait() == 0
 
 
@@ -284,7 +286,7 @@ async def test_reason_codes_of_acknowledgements(code: int, kind: type[Exception]
 )
 async def test_a_broker_that_does_not_welcome_us(answer: bytes, words: str) -> None:
     async with pretended(answer) as url:
-        failure = await outcome_of(url, timeout="5s")
+        failure = await outcome_of(url)
         assert isinstance(failure, Wait)
         assert words in str(failure)
 
@@ -334,7 +336,7 @@ async def test_tls_with_a_certificate_of_our_own(tmp_path: Path) -> None:
 
 
 async def test_tls_where_there_is_none_ends_in_time(broker: int) -> None:
-    failure = await outcome_of(f"mqtts://{HOST}:{broker}", timeout="5s")
+    failure = await outcome_of(f"mqtts://{HOST}:{broker}")
     assert isinstance(failure, Wait)
 
 
@@ -346,8 +348,9 @@ async def test_check_tells_about_the_broker_before_and_after_sending(broker: int
 
 
 async def test_check_does_not_trust_a_connection_that_has_fallen_silent() -> None:
-    async with pretended(WELCOME) as url, sink_to(url, timeout="200ms") as sink:
+    async with pretended(WELCOME) as url, sink_to(url) as sink:
         await sink.connect()
+        sink.timeout = timedelta(seconds=0.2)
         with pytest.raises(Wait, match="did not answer within"):
             await sink.check()
 

@@ -360,7 +360,7 @@ async def test_what_was_acknowledged_survives_the_death_of_the_server(tmp_path: 
         await sink.close()
 
 
-USERS = """authorization {{ users: [
+USERS = """authorization {{ timeout: 60, users: [
   {{ user: all, password: all-password }},
   {{ user: narrow, password: narrow-password,
      permissions: {{ publish: ["{subject}"], subscribe: ["_INBOX.>"] }} }},
@@ -388,7 +388,7 @@ async def test_rights_that_are_missing_are_told_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_token_is_a_user_without_a_password(tmp_path: Path) -> None:
-    server = NatsServer(tmp_path, 'authorization { token: "let-me-in" }')
+    server = NatsServer(tmp_path, 'authorization { token: "let-me-in", timeout: 60 }')
     async with server.running(), place_at(HOST, server.port, auth_token="let-me-in") as place:
         sink = await place.sink(url=f"nats://let-me-in@{HOST}:{server.port}")
         assert list(await sink.send([outgoing(1)])) == [None]
@@ -403,7 +403,8 @@ async def test_a_token_is_a_user_without_a_password(tmp_path: Path) -> None:
 async def test_tls_with_a_certificate_of_our_own(tmp_path: Path) -> None:
     self_signed(tmp_path)
     pem = tmp_path / "server.pem"
-    async with NatsServer(tmp_path, f'tls {{ cert_file: "{pem}", key_file: "{pem}" }}').running() as server:
+    tls = f'tls {{ cert_file: "{pem}", key_file: "{pem}", timeout: 60 }}'
+    async with NatsServer(tmp_path, tls).running() as server:
 
         async def outcome_of(**options: Any) -> Any:
             settings = NatsSettings(

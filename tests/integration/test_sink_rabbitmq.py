@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,7 @@ async def test_what_was_confirmed_survives_the_death_of_the_server(tmp_path: Pat
         url = f"amqp://127.0.0.1:{server.port}"
         async with await aio_pika.connect(url) as operator:
             await (await operator.channel()).declare_queue("q", durable=True)
-        async with sink_to(url, queue="q", timeout="5s") as sink:
+        async with sink_to(url, queue="q") as sink:
             assert await sink.send([outgoing(1), outgoing(2)]) == [None, None]
             await server.kill()
             assert isinstance(await attempt(sink, [outgoing(3)]), Wait)
@@ -275,15 +276,17 @@ async def test_what_was_confirmed_survives_the_death_of_the_server(tmp_path: Pat
 
 async def test_batches_under_way_together_all_wait_when_one_finds_the_server_silent(place: Place) -> None:
     async with Relay(place.host, place.port).serve() as relay:
-        options = {"exchange": place.name, "queue": place.name, "timeout": "500ms"}
+        options = {"exchange": place.name, "queue": place.name}
         async with sink_to(f"amqp://{relay.host}:{relay.port}", **options) as sink:
             await relay.stall()
+            patient, sink.timeout = sink.timeout, timedelta(seconds=0.5)
             events = [outgoing(number, webinar=f"w{number}") for number in range(4)]
             told = await asyncio.gather(*(sink.send([event]) for event in events), return_exceptions=True)
             assert all(isinstance(failure_of(each), Wait) for each in told)
             with pytest.raises(Wait, match="the connection was lost"):
                 await sink.send([outgoing(9)])
             await relay.mend()
+            sink.timeout = patient
             for event in events:
                 await delivered(sink, [event])
     assert {event.id for event in events} <= set(place.ids())

@@ -22,7 +22,7 @@ from poller.fields import Secret
 from poller.sinks.base import SinkContext
 from poller.sinks.sqs import SqsSettings, SqsSink
 from poller.testing.events import outgoing
-from poller.testing.sinks import attempt
+from poller.testing.sinks import PATIENCE, attempt
 from tests.integration.receiver import Receiver, receiver
 from tests.servers.authority import certificates
 from tests.servers.moto import REGION, MotoServer, moto, sqs_call
@@ -64,10 +64,14 @@ async def queue_of(server: MotoServer, *, fifo: bool = False) -> AsyncIterator[Q
         await made.call("DeleteQueue")
 
 
+def sink_to(queue_url: str, **more: Any) -> SqsSink:
+    settings = {"name": "queue", "type": "sqs", "queue_url": queue_url, "region": REGION, **KEYS, **more}
+    return SqsSink(SqsSettings(**settings), SinkContext())
+
+
 @asynccontextmanager
 async def connected(queue_url: str, **more: Any) -> AsyncIterator[SqsSink]:
-    settings = {"name": "queue", "type": "sqs", "queue_url": queue_url, "region": REGION, **KEYS, **more}
-    sink = SqsSink(SqsSettings(**settings), SinkContext())
+    sink = sink_to(queue_url, **more)
     await sink.connect()
     try:
         yield sink
@@ -327,12 +331,13 @@ async def test_a_service_that_never_answers_costs_no_more_than_the_timeout() -> 
         await never.wait()
         return web.Response()
 
-    async with (
-        receiver(stay) as service,
-        connected(service.url, timeout=timedelta(seconds=0.2)) as sink,
-    ):
-        failure = await attempt(sink, [outgoing(1)])
+    async with receiver(stay) as service:
+        sink = sink_to(service.url, timeout=timedelta(seconds=0.2))
+        async with asyncio.timeout(PATIENCE):
+            while not service.bodies:  # the time is for connecting, too, and may be over by then
+                failure = await attempt(sink, [outgoing(1)])
         never.set()
+        await sink.close()
     assert isinstance(failure, Wait)
     assert "did not answer within 0.2 s" in str(failure)
 

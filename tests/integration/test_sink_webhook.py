@@ -307,9 +307,10 @@ async def test_what_is_no_http_waits(nonsense: bytes) -> None:
 
 
 async def test_nobody_listening_waits_with_the_reason() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    failure = await outcome_of(f"http://127.0.0.1:{port}/secret-path")
+    with socket.socket() as silent:  # has the port, and does not listen
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        failure = await outcome_of(f"http://127.0.0.1:{port}/secret-path")
     assert isinstance(failure, Wait)
     assert f"127.0.0.1:{port}" in str(failure)
     assert "secret-path" not in str(failure)

@@ -18,6 +18,7 @@ import pytest
 
 HOST = "127.0.0.1"
 _STARTS = 10
+_FIRST, _LAST = 15_000, 30_000  # below the ports that the system gives to connections and to who asks for any port
 PATIENCE = 60.0  # seconds for a server to come up: RabbitMQ takes ten on a busy machine
 
 
@@ -28,10 +29,20 @@ def lacking(reason: str) -> None:
     pytest.skip(reason)
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """Below those that the system gives to outgoing connections: one of them could take it while a server is down."""
+    """One that nobody takes before it is listened at, nor while a server is down: every test worker has ports of its
+    own, and gives each of them once."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    chance = random.SystemRandom()  # a seed that a test sets must not lead two of them to one port
     for _ in range(1000):
-        port = random.randrange(15_000, 30_000)
+        port = chance.randrange(_FIRST + worker, _LAST, workers)
+        if port in _given:
+            continue
+        _given.add(port)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return port

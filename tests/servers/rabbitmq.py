@@ -61,7 +61,8 @@ class RabbitServer(OwnServer):
         }
 
     async def prepare(self) -> None:
-        (self.folder / "rabbitmq.conf").write_text("".join(f"{line}\n" for line in self._config), encoding="utf-8")
+        lines = ("handshake_timeout = 60000", "ssl_handshake_timeout = 60000", *self._config)  # milliseconds
+        (self.folder / "rabbitmq.conf").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         (self.folder / "plugins").write_text("[].\n", encoding="utf-8")
 
     async def ready(self) -> bool:
