@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,21 +14,6 @@ from tests.integration.scripted_goto import Goto
 from tests.integration.terminal import Terminal
 from tests.integration.terminal_world import WORLD
 from tests.integration.world import House, begun
-from tests.servers.base import free_port
-
-# ── ports ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def unused_tcp_port_factory() -> Callable[[], int]:
-    """In place of the plugin's, whose ports the system may give to somebody else before they are listened at."""
-    return free_port
-
-
-@pytest.fixture
-def unused_tcp_port() -> int:
-    return free_port()
-
 
 # ── one poll at a time ───────────────────────────────────────────────────────────────────────────────────────────────
 
