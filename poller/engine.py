@@ -17,7 +17,7 @@ from poller import admission, window
 from poller.admission import Judged, Start
 from poller.doubts import Doubts
 from poller.enriching import Enricher
-from poller.errors import Malformed, PollerError, Wait
+from poller.errors import Malformed, PollerError, Reauthorize, Wait
 from poller.inquiry import CONFIRMATIONS, Inquiry
 from poller.poll import Item, Link, Poll, Polled, why_incomplete
 from poller.ports import Clock, Walk
@@ -76,6 +76,9 @@ class Engine:
                 return await self._run(poll)
             except (PollerError, StateUnavailable) as error:
                 self._store.note_poll(poll.row("failed", self._seconds(poll), str(error)))
+                if isinstance(error, Reauthorize) and self.links.get(target.connection) is not poll.link:
+                    # Somebody has logged in meanwhile: what was refused is not what is used from now on.
+                    raise Wait(f"{target.connection}: its login was replaced during the poll") from error
                 raise
 
     def turn(self, connection: str, scope: Scope) -> asyncio.Lock:

@@ -20,6 +20,7 @@ from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 
 QUEUE = "goto_drill"
+END = "goto/drill/end"  # a topic of nobody's event
 
 
 class Place(ABC):
@@ -168,6 +169,7 @@ class Mosquitto(Place):
         super().__init__(folder)
         self.server = MosquittoServer(self.folder)
         self._got: list[Delivered] = []
+        self._ended = asyncio.Event()
 
     def settings(self) -> dict[str, Any]:
         return {"type": "mqtt", "url": f"mqtt://127.0.0.1:{self.server.port}"}
@@ -191,10 +193,13 @@ class Mosquitto(Place):
         await self.server.start()
 
     async def read(self) -> list[Delivered]:
-        seen = -1
-        while seen != len(self._got):  # the subscriber may be a moment behind
-            seen = len(self._got)
-            await asyncio.sleep(1.0)
+        """The subscriber may be behind; it has everything once it got what is published now."""
+        import aiomqtt
+
+        async with aiomqtt.Client("127.0.0.1", self.server.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            await client.publish(END, b"", qos=1)
+        async with asyncio.timeout(60):
+            await self._ended.wait()
         return self._got
 
     async def _subscribe(self, ready: asyncio.Event) -> None:
@@ -218,6 +223,9 @@ class Mosquitto(Place):
                     await client.subscribe("goto/#", qos=1)
                     ready.set()
                     async for message in client.messages:
+                        if message.topic.value == END:
+                            self._ended.set()
+                            return
                         self._got.append(Delivered(bytes(message.payload)))  # type: ignore[arg-type]
             await asyncio.sleep(0.1)
 
@@ -254,11 +262,14 @@ class Kafka(Place):
 
         consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{self._server.port}", "group.id": "drill"})
         try:
-            partitions = consumer.list_topics("goto", timeout=30).topics["goto"].partitions
-            consumer.assign([TopicPartition("goto", number, OFFSET_BEGINNING) for number in partitions])
+            numbers = consumer.list_topics("goto", timeout=30).topics["goto"].partitions
+            partitions = [TopicPartition("goto", number, OFFSET_BEGINNING) for number in numbers]
+            ends = [consumer.get_watermark_offsets(partition, timeout=30)[1] for partition in partitions]
+            consumer.assign(partitions)
             found = []
-            while (message := consumer.poll(5.0)) is not None:
-                assert message.error() is None, message.error()
+            while len(found) < sum(ends):
+                message = consumer.poll(30.0)
+                assert message is not None and message.error() is None, message
                 found.append(Delivered(message.value()))
             return found
         finally:

@@ -89,7 +89,7 @@ class Stage:
                 {
                     "state": "poller.db",
                     "interval": plan.interval,
-                    "poll_timeout": "2s",
+                    "poll_timeout": "30s",
                     "grace": plan.grace,
                     "nudge_interval": "100ms",
                     **plan.engine,
@@ -121,7 +121,8 @@ class Stage:
 
     def add_hook(self, name: str, **settings: Any) -> None:
         sink = {"type": "webhook", "url": self.receivers.by_name[name].url, "secret": SECRET, "allow_private": True}
-        self.sinks[name] = {**sink, "timeout": "1s", **self.plan.sink, **settings}
+        # A machine that is busy elsewhere for a second must not look like a receiver that hangs.
+        self.sinks[name] = {**sink, "timeout": "30s", **self.plan.sink, **settings}
 
     def hook(self, name: str = "crm") -> Receiver:
         return self.receivers.by_name[name]

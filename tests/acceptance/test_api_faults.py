@@ -18,28 +18,34 @@ from tests.acceptance.verdict import Verdict
 LIES = ("moved-items", "repeated-items", "short-page", "total-lies", "missing-item", "empty-list", "stale")
 
 
+# Nothing is polled but what is asked for: the call that is throttled is the only one under way.
+ASKED = Plan(interval="1h")
+
+
 async def _silence_after(stage: Stage, fault: str, calls: int = 5) -> list[float]:
-    """Strike once; seconds from that answer to each of the next calls."""
+    """Strike once, then have everything polled; seconds from that answer to each of the next calls."""
     simulator = stage.simulator
-
-    def throttled() -> list[float]:
-        return [call.monotonic for call in simulator.calls if call.status == "429"]
-
-    before = len(throttled())
     simulator.faults.arm(fault, times=1)
-    await stage.until(lambda: len(throttled()) > before)
-    at = max(throttled())
+    first = simulator.world.webinars()[0].webinar_key
+    struck = await stage.engine.ask("sync", webinar=first, wait=True)
+    assert struck["problems"], "the engine has read the answer by now"
+    at = max(call.monotonic for call in simulator.calls if call.status == "429")
+    await stage.engine.ask("sync", wait=True)
+    later = [call.monotonic - at for call in simulator.calls if call.monotonic > at]
+    assert len(later) >= calls
+    return later[:calls]
 
-    def later() -> list[float]:
-        # What had been sent before the answer arrived is no answer to it.
-        return [call.monotonic - at for call in simulator.calls if call.monotonic > at + 0.05]
 
-    await stage.until(lambda: len(later()) >= calls)
-    return later()[:calls]
+async def _tells_as_before(stage: Stage) -> None:
+    subjects = stage.register(2)
+    await stage.engine.ask("sync")
+    await stage.told(subjects)
+    await stage.drain()
+    stage.assert_clean()
 
 
 async def test_after_a_429_no_call_comes_before_the_stated_time_and_then_one_at_a_time(tmp_path: Path) -> None:
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, ASKED) as stage:
         stage.simulator.faults.retry_after_seconds = 2.0
         await stage.begin()
         # An HTTP date has whole seconds; without a usable time the engine's own back-off is at least half a second.
@@ -49,35 +55,32 @@ async def test_after_a_429_no_call_comes_before_the_stated_time_and_then_one_at_
             assert silence[0] >= floor, fault
             gaps = [after - before for before, after in pairwise(silence)]
             assert min(gaps) >= 0.1, f"{fault}: a herd: {silence}"
-        await stage.told(stage.register(2))
-        await stage.drain()
-        stage.assert_clean()
+        await _tells_as_before(stage)
 
 
 async def test_a_retry_after_that_makes_no_sense_neither_hastens_nor_stops_polling(tmp_path: Path) -> None:
     """Negative, a word, three thousand years, infinity, nothing: the engine's own pause, over a kill too."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, ASKED) as stage:
         await stage.begin()
         for _ in ABSURD_RETRY_AFTER:
             [first, *_] = await _silence_after(stage, "429-absurd", calls=2)
             assert first >= 0.45
         await stage.engine.kill()
         await stage.engine.start()
-        await stage.told(stage.register(2))
-        await stage.drain()
-        stage.assert_clean()
+        await stage.engine.ready()
+        await _tells_as_before(stage)
 
 
 async def test_detection_comes_back_by_itself_after_an_outage(tmp_path: Path) -> None:
     """5xx, cut connections and hanging calls for seconds, while people register; nobody needs to do anything."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, Plan(engine={"poll_timeout": "2s"})) as stage:  # shorter than a call hangs
         await stage.begin()
         for fault in ("500", "reset", "hang"):
             stage.simulator.faults.arm(fault)
             subjects = stage.register(3)
             await asyncio.sleep(2.0)
+            await stage.until(lambda fault=fault: stage.simulator.faults.struck[fault] > 0)
             stage.simulator.faults.clear()
-            assert stage.simulator.faults.struck[fault] > 0
             assert stage.engine.running
             await stage.told(subjects)
         await stage.drain()

@@ -17,6 +17,7 @@ from tests.acceptance.verdict import Delivered, Truth, judge
 from tests.integration.hooked import hooked, write
 from tests.integration.terminal import Terminal
 from tests.integration.terminal_world import events
+from tests.servers.base import free_port
 
 WORLD = WorldOptions(seed=7, organizers=1, webinars=4, registrants=40, rate_per_minute=150)
 BAD = WebhookOptions(loss=0.3, duplication=0.2, forgery=0.05, reordering=0.2, reordering_seconds=2.0, delay_seconds=0.5)
@@ -27,15 +28,13 @@ FREE = "per_second = 0\nper_operation_per_second = 0\nper_connection_per_minute 
 SOON = 0.5
 
 
-async def test_bad_webhooks_make_news_early_and_never_wrong(
-    tmp_path: Path, unused_tcp_port: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_bad_webhooks_make_news_early_and_never_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sim = Simulator(WORLD, clock=SystemClock(), limits=LimitOptions(), webhooks=BAD)
     sim.world.pause_arrivals()
     terminal = Terminal(tmp_path)
     async with sim.serve() as terminal.url:
         # By itself the engine looks once an hour; nudges come through every two seconds.
-        write(terminal, sim, unused_tcp_port, f"[limits]\n{FREE}", engine='interval = "1h"')
+        write(terminal, sim, free_port(), f"[limits]\n{FREE}", engine='interval = "1h"')
         async with hooked(terminal, sim) as house:
             silent_until = len(sim.world.truth.facts)
             assert (await terminal.run("webhooks", "subscribe")).code == 0

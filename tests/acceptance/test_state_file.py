@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from poller.errors import PollerError
 from tests.acceptance.stage import Plan, Stage, staged
 
 
@@ -18,7 +20,7 @@ async def test_a_full_disk_sends_nothing_uncommitted_and_ends_by_itself(tmp_path
         await stage.begin()
         await stage.hook().until(lambda: len(stage.hook().taken) >= 20)
         stage.engine.limit_files(4096)
-        await asyncio.sleep(0.5)  # what was under way has come to its end
+        await _until_it_cannot_write(stage)  # what was under way has come to its end
         committed = stage.rows("SELECT count(*) FROM events")
         sent = {receipt.id for receipt in stage.hook().receipts}
         await asyncio.sleep(2.0)
@@ -29,10 +31,18 @@ async def test_a_full_disk_sends_nothing_uncommitted_and_ends_by_itself(tmp_path
         assert sent <= known
         stage.engine.limit_files(None)
         subjects = stage.register(3)
-        await stage.told(subjects)
+        await stage.told(subjects, seconds=60.0)
         await stage.drain()
         [verdict] = stage.assert_clean()
         print(verdict)
+
+
+async def _until_it_cannot_write(stage: Stage) -> None:
+    """One task writes, one thing after the other: once a write has failed, those before it are all done."""
+    async with asyncio.timeout(30.0):
+        with contextlib.suppress(PollerError):
+            while not (await stage.engine.ask("sync", wait=True))["problems"]:
+                pass
 
 
 async def _used(stage: Stage) -> None:

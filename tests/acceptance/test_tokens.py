@@ -121,7 +121,7 @@ async def test_an_engine_whose_only_login_is_revoked_stays_and_goes_on_after_a_l
         host = stage.simulator.world.organizers[0]
         await stage.engine.ask("pause", kind="sink", name="crm")
         owed = stage.register(2)
-        await stage.until(lambda: stage.backlog() > 0)
+        await stage.until(lambda: stage.backlog() == len(owed))
         stage.simulator.oauth.revoke(host.organizer_key)
         await stage.until(lambda: stage.rows("SELECT 1 FROM connections WHERE status = 'unauthorized'") != [])
         unseen = stage.register(3)

@@ -216,3 +216,18 @@ async def test_a_person_shared_by_two_webinars_is_two_registrants(goto, clock):
     (removed,) = await home.events("registrant.removed")
     assert removed["data"]["webinarKey"] == keys[0]
     await home.close()
+
+
+async def test_a_refusal_of_credentials_that_were_replaced_during_the_poll_stops_nobody(
+    goto: Goto, home: House
+) -> None:
+    def refused() -> Reauthorize:
+        home.introduce(home.connections["acme"])  # somebody logs in while the answer is on its way
+        return Reauthorize("log in again")
+
+    goto.fail(WEBINARS, refused)
+    with pytest.raises(Wait, match="replaced"):
+        await home.walk()
+    goto.fail(WEBINARS, lambda: Reauthorize("log in again"))
+    with pytest.raises(Reauthorize):
+        await home.walk()

@@ -22,7 +22,7 @@ from poller.testing.events import draft
 from tests.integration.http_house import House, http_house, until
 from tests.integration.receiver import answering, receiver
 from tests.node_packages import install, node
-from tests.servers.base import lacking
+from tests.servers.base import free_port, lacking
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 60.0  # seconds for what takes few
@@ -111,11 +111,10 @@ async def test_the_shell_ends_at_an_answer_that_no_waiting_mends(tmp_path: Path)
 
 async def test_a_stream_goes_on_behind_its_last_event_when_the_engine_was_away(tmp_path: Path) -> None:
     """And when the reader itself was killed."""
-    state = tmp_path / "state"
+    state, address = tmp_path / "state", f"127.0.0.1:{free_port()}"
     command = (sys.executable, str(EXAMPLES / "python/stream.py"))
     async with contextlib.AsyncExitStack() as stack:
-        async with guarded(state) as house:
-            address = house.surface.url.removeprefix("http://")
+        async with guarded(state, http={"listen": address}) as house:
             reader = (*command, f"{house.surface.url}/v1/stream", "place.txt")
             process = await stack.enter_async_context(program(*reader, folder=tmp_path))
             await until(lambda: house.surface.followers == 1)
