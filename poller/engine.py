@@ -309,7 +309,8 @@ class Engine:
             self._roster.set_phase(commit.scope, commit.phase)
         if commit.connection is not None:
             self._roster.put_connection(commit.connection)
-        self._routing.paused.update(pause.name for pause in commit.pauses)
+        poll.held += [pause.name for pause in commit.pauses]
+        self._routing.paused.update(poll.held)
         self._wake(committed.sinks)
 
     def _note_polled(self, polled: Target) -> None:

@@ -44,6 +44,7 @@ class Polled:
     found: Sequence[Target] = ()
     dropped: Sequence[tuple[str, Scope]] = ()
     events: int = 0  # new ones
+    held: Sequence[str] = ()  # triggers that its flood of news has paused
 
 
 class Item(NamedTuple):
@@ -81,6 +82,7 @@ class Poll:
     events: int = 0
     found: list[Target] = field(default_factory=list)
     dropped: list[tuple[str, Scope]] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
 
     @property
     def of_root(self) -> bool:
@@ -116,6 +118,7 @@ class Poll:
             self.found,
             self.dropped,
             self.events,
+            self.held,
         )
 
 

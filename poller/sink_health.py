@@ -105,10 +105,12 @@ def after_failure(health: Health, failure: Failure, now: float, wall: float) -> 
     return replace(health, state=state, floor=floor, suspects=health.suspects.union(failure.suspects))
 
 
-def after_success(health: Health, wall: float) -> Health:
-    if _is_well(health) and 0 <= wall - (health.state.delivered_at or 0.0) < _SAME_MOMENT:
+def after_answer(health: Health, wall: float, *, taken: bool) -> Health:
+    """It took something (`taken`), or refused all of it, which is an answer too: the sink is there."""
+    before = health.state.delivered_at
+    if _is_well(health) and (not taken or 0 <= wall - (before or 0.0) < _SAME_MOMENT):
         return health  # thousands of times a second
-    state = replace(health.state, failures=0, retry_at=0.0, error="", delivered_at=wall)
+    state = replace(health.state, failures=0, retry_at=0.0, error="", delivered_at=wall if taken else before)
     if health.state.disabled:
         state = replace(state, error=health.state.error)
     return replace(health, state=state, suspects=frozenset(), at_once=False, returning=False)

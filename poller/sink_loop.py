@@ -355,8 +355,9 @@ class SinkLoop:
         gone = next((outcome for outcome in outcomes if isinstance(outcome, Gone)), None)
         if gone is not None:
             return sink_health.after_gone(health, sink_health.reason(gone), wall)
-        if any(outcome is None or isinstance(outcome, Refused) for outcome in outcomes):
-            return sink_health.after_success(health, wall)  # a refusal is an answer too: the sink is there
+        taken = any(outcome is None for outcome in outcomes)
+        if taken or any(isinstance(outcome, Refused) for outcome in outcomes):
+            return sink_health.after_answer(health, wall, taken=taken)
         error = outcomes[0]
         assert error is not None
         suspects = {self._lane(delivery) for delivery in attempt.batch}
@@ -367,10 +368,11 @@ class SinkLoop:
     def _note_change(self, before: Health, after: Health) -> None:
         name, state = self.sink.name, after.state
         stale = self._clock.monotonic() - self._saved_at >= _DELIVERED_AT_EVERY
-        if stale or (state.failures, state.retry_at, state.disabled) != (
+        if stale or (state.failures, state.retry_at, state.disabled, state.delivered_at is None) != (
             before.state.failures,
             before.state.retry_at,
             before.state.disabled,
+            before.state.delivered_at is None,
         ):
             self._unsaved = True
         if state.disabled and not before.state.disabled:

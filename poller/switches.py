@@ -39,7 +39,8 @@ class Switches:
         self._routing.paused = {pause.name for pause in found if pause.kind == "trigger"}
 
     def is_paused(self, kind: str, name: str) -> bool:
-        return (kind, name) in self._paused
+        held = kind == "trigger" and name in self._routing.paused  # by a flood, which no switch was told of
+        return held or (kind, name) in self._paused
 
     async def pause(self, kind: str, name: str, reason: str = "") -> None:
         await self._store.pause(Pause(kind, name, self._clock.now().timestamp(), reason))

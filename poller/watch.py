@@ -91,6 +91,8 @@ class Watch:
         recovered = self._failing.pop((target.connection, target.scope), None)
         if recovered is not None and polled.problem is None:
             self._log.info("poll.recovered", **_where(target))
+        for name in polled.held:  # only a person ends that
+            self._log.warning("trigger.held", trigger=name, **_where(target), resume=f"poller triggers resume {name}")
         quiet = polled.events == 0 and polled.problem is None and not target.scope.is_root
         if polled.outcome != "unchanged":
             log = self._log.debug if quiet else self._log.info

@@ -53,6 +53,10 @@ def _resume(kind: str) -> Callable[..., None]:
             settings = frame.load_settings()
         result = frame.execute(frame.command(settings, "resume", kind=kind, name=name))
         held = f"; {result['released']} held deliveries go out" if result["released"] else ""
-        typer.echo(f"{kind} {name}: {'resumed' if result['was_paused'] else 'was not paused'}{held}")
+        if result["was_paused"]:
+            typer.echo(f"{kind} {name}: resumed{held}")
+        else:  # a sink that waits for its next try, or was told to go away, is called at once all the same
+            again = "; what is owed to it is tried again now" if kind == "sink" else ""
+            typer.echo(f"{kind} {name}: was not paused{again}{held}")
 
     return resume

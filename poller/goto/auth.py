@@ -124,7 +124,7 @@ class Authenticator:
         try:
             return await grant(secret)
         except Reauthorize as err:
-            refusal = Reauthorize(f"{self.connection}: {err}; then {mend}")
+            refusal = Reauthorize(f"{self.connection}: {err}; {mend}")
             self._refusal = (secret, refusal)
             raise refusal from err
         except Wait as err:

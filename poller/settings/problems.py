@@ -129,7 +129,7 @@ def _explain(details: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> st
             return _wrong_choice(texts, given) if texts else f"takes {context['expected']}, not {_shown(given)}"
         case "string_too_short" | "too_short":
             return "must not be empty"
-    numeric = kind.startswith(("int", "float"))
+    numeric = kind.startswith(("int", "float", "finite"))
     return f"takes {_wanted(kind, key, path)}, not {_shown(given) if numeric else _kind(given)}"
 
 
@@ -137,7 +137,7 @@ def _wanted(kind: str, key: str, path: KeyPath) -> str:
     match kind.partition("_")[0]:
         case "bool":
             return "true or false without quotes"
-        case "int":
+        case "int" | "finite":  # nan and inf are no whole numbers either
             return "a whole number such as 10"
         case "float":
             return "a number such as 1.5"

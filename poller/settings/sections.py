@@ -86,7 +86,7 @@ class Engine(Section):
     nudge_interval: Duration = timedelta(seconds=2)
     max_interval: PositiveDuration = timedelta(hours=1)
     poll_timeout: PositiveDuration = timedelta(seconds=60)
-    poll_concurrency: PositiveCount = 8
+    poll_concurrency: Annotated[PositiveCount, Field(le=1000)] = 8  # each is a task, a connection and a body in memory
     grace: Duration = timedelta(seconds=10)
     retention: PositiveDuration = timedelta(days=30)
     display_timezone: Annotated[str, AfterValidator(time_zone)] = "UTC"

@@ -70,7 +70,7 @@ class Feed:
         try:
             return _trigger_for(tuple(self._pattern(text) for text in types or ("*",)))
         except FieldError as error:
-            raise bad_request("type", str(error)) from error
+            raise bad_request("type", f"is not known: {error}") from error
 
     async def _place(self, last: str, extent: Extent) -> Place:
         """Behind an event named by its id, or a cursor."""

@@ -82,7 +82,7 @@ class Subscribing:
         try:
             return tuple(self._pattern(text) for text in patterns)
         except FieldError as error:
-            raise bad_request("types", str(error)) from error
+            raise bad_request("types", f"are not known: {error}") from error
 
 
 def _shown(known: Subscribed) -> dict[str, Any]:

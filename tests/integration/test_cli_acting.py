@@ -134,6 +134,20 @@ async def test_a_paused_trigger_holds_its_deliveries_until_it_is_resumed(termina
     assert "1 held deliveries go out" in said.out and subjects(terminal) == [subject]
 
 
+async def test_a_trigger_that_a_flood_holds_is_resumed_like_a_paused_one(terminal: Terminal, sim: Simulator) -> None:
+    terminal.log_in_by_pat(sim, LOG, '[[triggers]]\nname = "guarded"\nflood = 1\nsinks = ["log"]')
+    async with terminal.engine() as app:
+        await terminal.run("sync", "--wait")
+        told = [register(sim), register(sim)]
+        await terminal.run("sync", "--wait")
+        assert events(terminal) == []
+
+        said = await terminal.run("triggers", "resume", "guarded")
+        await app.watch.until(lambda: app.watch.counts.deliveries["log"] == 2)
+
+    assert "guarded: resumed; 2 held deliveries go out" in said.out and sorted(subjects(terminal)) == sorted(told)
+
+
 async def test_pauses_reach_a_running_engine_and_are_there_after_a_restart(terminal: Terminal, sim: Simulator) -> None:
     terminal.log_in_by_pat(sim, LOG)
     async with terminal.engine():
@@ -146,6 +160,16 @@ async def test_pauses_reach_a_running_engine_and_are_there_after_a_restart(termi
         assert (await terminal.run("sinks", "resume", "log")).code == 0
         await app.watch.until(lambda: app.watch.counts.deliveries["log"] == 1)
     assert subjects(terminal) == [subject]
+
+
+async def test_resuming_a_sink_that_nobody_paused_says_that_it_is_tried_again(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    terminal.log_in_by_pat(sim, LOG)
+    async with terminal.engine():
+        said = await terminal.run("sinks", "resume", "log")
+        assert said.code == 0 and "was not paused; what is owed to it is tried again now" in said.out
+        assert "tried again" not in (await terminal.run("connections", "resume", "acme")).out
 
 
 async def test_a_check_asked_of_an_engine_that_has_only_just_started_is_a_real_one(

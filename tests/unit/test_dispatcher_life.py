@@ -18,6 +18,33 @@ from tests.unit.dispatching import Desk, failing, poisoned
 DOWN = Wait("503")
 
 
+# ── what is known of a sink ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_first_event_that_a_new_sink_takes_is_noted_at_once() -> None:
+    desk = Desk()
+    sink = desk.sink()
+    desk.owe("w1")
+    async with desk.running(sink) as dispatcher:
+        await dispatcher.idle()
+        assert desk.store.sinks["crm"].delivered_at == desk.now
+
+
+async def test_a_refusal_is_no_delivery() -> None:
+    desk = Desk()
+    sink = desk.sink(answer=poisoned(Refused("400"), 2))
+    desk.owe("w1")
+    async with desk.running(sink) as dispatcher:
+        await dispatcher.idle()
+        taken = desk.now
+        await desk.clock.advance(120)
+        desk.owe("w1")
+        dispatcher.wake(["crm"])
+        await dispatcher.idle()
+        assert desk.store.rows["crm", 2].state is DeliveryState.DEAD
+        assert [state.delivered_at for state in dispatcher.states().values()] == [taken]
+
+
 # ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -203,6 +203,7 @@ MISTAKES = [
         'poller.toml:2: engine.max_body: "big" is not a size; write one such as "64MB", "500kB" or a number of bytes',
     ),
     ("[engine]\npoll_concurrency = 0", "poller.toml:2: engine.poll_concurrency: must be greater than 0, not 0"),
+    ("[engine]\npoll_concurrency = 9999", "poller.toml:2: engine.poll_concurrency: must be at most 1000, not 9999"),
     (
         '[engine]\ndisplay_timezone = "Europe/Berln"',
         'poller.toml:2: engine.display_timezone: "Europe/Berln" is no time zone; did you mean "Europe/Berlin"?',
@@ -212,6 +213,7 @@ MISTAKES = [
         'poller.toml:2: engine.display_timezone: "../etc" is no time zone',
     ),
     ("[limits]\nper_day = -1", "poller.toml:2: limits.per_day: must be at least 0, not -1"),
+    ("[limits]\nper_day = nan", "poller.toml:2: limits.per_day: takes a whole number such as 10, not nan"),
     ("[limits]\nper_day = 1.5", "poller.toml:2: limits.per_day: takes a whole number such as 10, not 1.5"),
     ('[limits]\nper_day = "ten"', "poller.toml:2: limits.per_day: takes a whole number such as 10, not text"),
     (

@@ -28,6 +28,14 @@ def lines(capsys: pytest.CaptureFixture[str]):
 async def _nothing(connection: str, error: Reauthorize) -> None: ...
 
 
+def test_a_trigger_that_a_flood_holds_is_told_with_what_ends_it(lines) -> None:
+    Watch(_nothing).polled(Polled(TARGET, "changed", added=9, events=9, held=["signups"]), 0.1)
+
+    held, completed = lines()
+    assert (held["event"], held["level"], held["trigger"]) == ("trigger.held", "warning", "signups")
+    assert held["resume"] == "poller triggers resume signups" and completed["event"] == "poll.completed"
+
+
 def test_an_outage_is_told_once_and_its_end_once(lines) -> None:
     watch = Watch(_nothing)
     for _ in range(3):
