@@ -31,7 +31,7 @@ from poller.settings import Settings, changed
 from poller.settings.nearest import suggestion
 from state.errors import NothingThere
 from state.events import GOTO
-from state.store import Select, walk_events
+from state.store import Backlog, Select, walk_events
 
 Result = Any
 
@@ -65,18 +65,19 @@ class Admin:
     ) -> Result:
         """Check now. With `wait`, and always without a running engine, the answer comes after the commit, counted."""
         if connection is not None:
-            self._active(connection)
+            self._polled(connection)
         if not self._running:
-            problems = await self._app.poll_once(connection, webinar)
-            return {**_counts(problems.polls), "problems": [str(error) for error in problems.errors]}
+            found = await self._app.poll_once(connection, webinar)
+            if webinar is not None and not found.polls and not found.errors:
+                raise _not_polled(webinar)
+            return self._tallied(found.polls, [str(error) for error in found.errors])
         # An engine that has just started may not know yet whose its connections are.
         kept = await self._app.introduce(connection) if wait else []
         keys = self._app.scheduler.worth_asking(connection, webinar)
         if webinar is not None and not keys:
-            raise UsageError(
-                f"webinar {webinar} is not being polled; `poller explain {webinar}` says what is known of it"
-            )
+            raise _not_polled(webinar)
         if not wait:
+            self._require_a_login(keys, [])
             for key in keys:
                 self._app.scheduler.nudge(*key)
             return {"nudged": len(keys)}
@@ -101,13 +102,22 @@ class Admin:
                     problems.append(str(error))
                 answered += 1
                 progress({"done": answered, "of": len(done)})
+        return self._tallied(polls, problems)
+
+    def _tallied(self, polls: Sequence[Polled], problems: list[str]) -> Result:
+        self._require_a_login(polls, problems)
         return {**_counts(polls), "problems": problems}
+
+    def _require_a_login(self, done: Sequence[object], problems: Sequence[str]) -> None:
+        """Raises Reauthorize if nothing was done because nothing can be."""
+        if not done and self._app.logins.hopeless():
+            raise Reauthorize("; ".join([*problems, "no connection can work without a login; run `poller login NAME`"]))
 
     async def backfill(
         self, connection: str, since: str, dry_run: bool = False, progress: Progress = _silent
     ) -> Result:
         """Tell history from `since` (ISO 8601, with zone) on."""
-        self._active(connection)
+        self._polled(connection)
         await self._app.logins.require(connection)
         moment = datetime.fromisoformat(since)
         app = self._app
@@ -162,6 +172,14 @@ class Admin:
         self._known("connection", connection, self._names("connection"))
         if connection not in self._app.connected:
             raise UsageError(f'connection "{connection}" has active = false in the settings; change that first')
+
+    def _polled(self, connection: str) -> None:
+        """What appears during a pause is told on resume and as news: nothing may take it in before."""
+        self._active(connection)
+        if self._app.switches.is_paused("connection", connection):
+            raise UsageError(
+                f'connection "{connection}" is paused; `poller connections resume {connection}` comes first'
+            )
 
     async def reload(self) -> Result:
         return {"changed": await self._app.reload(self._load())}
@@ -279,7 +297,9 @@ class Admin:
         return {"dropped": await self._app.store.drop_dead(await self._dead(sink, types, ids))}
 
     async def _dead(self, sink: str | None, types: Sequence[str], ids: Sequence[str]) -> Select:
-        """The selection, once it is clear that each id is there: a misspelt one must not pass for done."""
+        """The selection, once it is clear that sink and ids are there: a misspelt one must not pass for done."""
+        if sink is not None:
+            self._known("sink", sink, {*self._app.outlets.names, *await self._app.store.backlog()})
         select = Select(sink=sink, types=_full(types), ids=ids, limit=MANY)
         if ids:
             found = {view.id for view in await self._app.store.deliveries(select, ["dead"])}
@@ -303,10 +323,14 @@ class Admin:
         return {"replayed": count}
 
     async def sinks_move(self, old: str, new: str) -> Result:
+        """`had`: what both were owed or `new` was sent before, which it does not get a second time."""
         self._known("sink", new, self._names("sink"))
+        if old == new:
+            raise UsageError(f'"{old}" stands for both sinks; name another one to move to')
+        owed = (await self._app.store.backlog()).get(old, Backlog())
         moved = await self._app.store.move_sink(old, new)
         self._app.dispatcher.wake([old, new])
-        return {"moved": moved}
+        return {"moved": moved, "had": max(0, owed.pending + owed.held + owed.dead - moved)}
 
     async def sinks_drop(self, name: str) -> Result:
         if name in self._app.outlets.subscriptions.sinks:
@@ -394,6 +418,10 @@ class Admin:
             return await getattr(self, command)(**arguments)
         except TypeError as error:
             raise UsageError(f"{command}: wrong arguments ({error})") from error
+
+
+def _not_polled(webinar: str) -> UsageError:
+    return UsageError(f"webinar {webinar} is not being polled; `poller explain {webinar}` says what is known of it")
 
 
 def _full(types: Iterable[str]) -> list[str]:
