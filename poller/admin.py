@@ -337,7 +337,9 @@ class Admin:
             raise UsageError(f'sink "{name}" belongs to a subscription; DELETE /v1/subscriptions/ID takes it away')
         if name in (self._names("sink") or ()):
             raise UsageError(f'sink "{name}" still stands in the settings; remove it there first, then reload')
-        return {"dropped": await self._app.store.drop_sink(name)}
+        dropped = await self._app.store.drop_sink(name)
+        self._app.outlets.forget(name)
+        return {"dropped": dropped}
 
     def _wake(self, sink: str | None) -> None:
         names = [known.name for known in self._app.dispatcher.sinks] if sink is None else [sink]
