@@ -18,6 +18,7 @@ from poller.calling import call_operation, operation_named, placed, walk_operati
 from poller.checking import Row, check_connections, check_sinks
 from poller.dry import rehearsal
 from poller.engine import Engine
+from poller.enrolling import Row as Enrolled
 from poller.enrolling import look, subscribe, unsubscribe
 from poller.errors import PermissionRefused, PollerError, Reauthorize, UsageError
 from poller.goto import TokenSet
@@ -277,14 +278,19 @@ class Admin:
         """Rows, one for each event of each connection; see poller.enrolling."""
         if not self._running:
             raise UsageError("GoTo looks at the address before it takes it: start the engine first (`poller run`)")
-        return [row.as_dict() for row in await subscribe(self._app, events, connection, new_key=new_key)]
+        return self._enrolled(await subscribe(self._app, events, connection, new_key=new_key))
 
     async def webhooks_list(self, connection: str | None = None) -> Result:
-        return [row.as_dict() for row in await look(self._app, connection)]
+        return self._enrolled(await look(self._app, connection))
 
     async def webhooks_unsubscribe(self, connection: str | None = None, delete_webhooks: bool = False) -> Result:
-        rows = await unsubscribe(self._app, connection, delete_webhooks=delete_webhooks)
-        return [row.as_dict() for row in rows]
+        return self._enrolled(await unsubscribe(self._app, connection, delete_webhooks=delete_webhooks))
+
+    def _enrolled(self, rows: Iterable[Enrolled]) -> Result:
+        found = [row.as_dict() for row in rows]
+        problems = [row["problem"] for row in found if row["problem"]]
+        self._require_a_login([row for row in found if not row["problem"]], problems)
+        return found
 
     # ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────────────
 
