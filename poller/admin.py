@@ -18,6 +18,7 @@ from poller.calling import call_operation, operation_named, placed, walk_operati
 from poller.checking import Row, check_connections, check_sinks
 from poller.dry import rehearsal
 from poller.engine import Engine
+from poller.enrolling import Row as Enrolled
 from poller.enrolling import look, subscribe, unsubscribe
 from poller.errors import PermissionRefused, PollerError, Reauthorize, UsageError
 from poller.goto import TokenSet
@@ -31,7 +32,7 @@ from poller.settings import Settings, changed
 from poller.settings.nearest import suggestion
 from state.errors import NothingThere
 from state.events import GOTO
-from state.store import Select, walk_events
+from state.store import Backlog, Select, walk_events
 
 Result = Any
 
@@ -65,18 +66,19 @@ class Admin:
     ) -> Result:
         """Check now. With `wait`, and always without a running engine, the answer comes after the commit, counted."""
         if connection is not None:
-            self._active(connection)
+            self._polled(connection)
         if not self._running:
-            problems = await self._app.poll_once(connection, webinar)
-            return {**_counts(problems.polls), "problems": [str(error) for error in problems.errors]}
+            found = await self._app.poll_once(connection, webinar)
+            if webinar is not None and not found.polls and not found.errors:
+                raise _not_polled(webinar)
+            return self._tallied(found.polls, [str(error) for error in found.errors])
         # An engine that has just started may not know yet whose its connections are.
         kept = await self._app.introduce(connection) if wait else []
         keys = self._app.scheduler.worth_asking(connection, webinar)
         if webinar is not None and not keys:
-            raise UsageError(
-                f"webinar {webinar} is not being polled; `poller explain {webinar}` says what is known of it"
-            )
+            raise _not_polled(webinar)
         if not wait:
+            self._require_a_login(keys, [])
             for key in keys:
                 self._app.scheduler.nudge(*key)
             return {"nudged": len(keys)}
@@ -101,13 +103,22 @@ class Admin:
                     problems.append(str(error))
                 answered += 1
                 progress({"done": answered, "of": len(done)})
+        return self._tallied(polls, problems)
+
+    def _tallied(self, polls: Sequence[Polled], problems: list[str]) -> Result:
+        self._require_a_login(polls, problems)
         return {**_counts(polls), "problems": problems}
+
+    def _require_a_login(self, done: Sequence[object], problems: Sequence[str]) -> None:
+        """Raises Reauthorize if nothing was done because nothing can be."""
+        if not done and self._app.logins.hopeless():
+            raise Reauthorize("; ".join([*problems, "no connection can work without a login; run `poller login NAME`"]))
 
     async def backfill(
         self, connection: str, since: str, dry_run: bool = False, progress: Progress = _silent
     ) -> Result:
         """Tell history from `since` (ISO 8601, with zone) on."""
-        self._active(connection)
+        self._polled(connection)
         await self._app.logins.require(connection)
         moment = datetime.fromisoformat(since)
         app = self._app
@@ -162,6 +173,14 @@ class Admin:
         self._known("connection", connection, self._names("connection"))
         if connection not in self._app.connected:
             raise UsageError(f'connection "{connection}" has active = false in the settings; change that first')
+
+    def _polled(self, connection: str) -> None:
+        """What appears during a pause is told on resume and as news: nothing may take it in before."""
+        self._active(connection)
+        if self._app.switches.is_paused("connection", connection):
+            raise UsageError(
+                f'connection "{connection}" is paused; `poller connections resume {connection}` comes first'
+            )
 
     async def reload(self) -> Result:
         return {"changed": await self._app.reload(self._load())}
@@ -259,14 +278,19 @@ class Admin:
         """Rows, one for each event of each connection; see poller.enrolling."""
         if not self._running:
             raise UsageError("GoTo looks at the address before it takes it: start the engine first (`poller run`)")
-        return [row.as_dict() for row in await subscribe(self._app, events, connection, new_key=new_key)]
+        return self._enrolled(await subscribe(self._app, events, connection, new_key=new_key))
 
     async def webhooks_list(self, connection: str | None = None) -> Result:
-        return [row.as_dict() for row in await look(self._app, connection)]
+        return self._enrolled(await look(self._app, connection))
 
     async def webhooks_unsubscribe(self, connection: str | None = None, delete_webhooks: bool = False) -> Result:
-        rows = await unsubscribe(self._app, connection, delete_webhooks=delete_webhooks)
-        return [row.as_dict() for row in rows]
+        return self._enrolled(await unsubscribe(self._app, connection, delete_webhooks=delete_webhooks))
+
+    def _enrolled(self, rows: Iterable[Enrolled]) -> Result:
+        found = [row.as_dict() for row in rows]
+        problems = [row["problem"] for row in found if row["problem"]]
+        self._require_a_login([row for row in found if not row["problem"]], problems)
+        return found
 
     # ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -279,7 +303,9 @@ class Admin:
         return {"dropped": await self._app.store.drop_dead(await self._dead(sink, types, ids))}
 
     async def _dead(self, sink: str | None, types: Sequence[str], ids: Sequence[str]) -> Select:
-        """The selection, once it is clear that each id is there: a misspelt one must not pass for done."""
+        """The selection, once it is clear that sink and ids are there: a misspelt one must not pass for done."""
+        if sink is not None:
+            self._known("sink", sink, {*self._app.outlets.names, *await self._app.store.backlog()})
         select = Select(sink=sink, types=_full(types), ids=ids, limit=MANY)
         if ids:
             found = {view.id for view in await self._app.store.deliveries(select, ["dead"])}
@@ -303,17 +329,23 @@ class Admin:
         return {"replayed": count}
 
     async def sinks_move(self, old: str, new: str) -> Result:
+        """`had`: what both were owed or `new` was sent before, which it does not get a second time."""
         self._known("sink", new, self._names("sink"))
+        if old == new:
+            raise UsageError(f'"{old}" stands for both sinks; name another one to move to')
+        owed = (await self._app.store.backlog()).get(old, Backlog())
         moved = await self._app.store.move_sink(old, new)
         self._app.dispatcher.wake([old, new])
-        return {"moved": moved}
+        return {"moved": moved, "had": max(0, owed.pending + owed.held + owed.dead - moved)}
 
     async def sinks_drop(self, name: str) -> Result:
         if name in self._app.outlets.subscriptions.sinks:
             raise UsageError(f'sink "{name}" belongs to a subscription; DELETE /v1/subscriptions/ID takes it away')
         if name in (self._names("sink") or ()):
             raise UsageError(f'sink "{name}" still stands in the settings; remove it there first, then reload')
-        return {"dropped": await self._app.store.drop_sink(name)}
+        dropped = await self._app.store.drop_sink(name)
+        self._app.outlets.forget(name)
+        return {"dropped": dropped}
 
     def _wake(self, sink: str | None) -> None:
         names = [known.name for known in self._app.dispatcher.sinks] if sink is None else [sink]
@@ -394,6 +426,10 @@ class Admin:
             return await getattr(self, command)(**arguments)
         except TypeError as error:
             raise UsageError(f"{command}: wrong arguments ({error})") from error
+
+
+def _not_polled(webinar: str) -> UsageError:
+    return UsageError(f"webinar {webinar} is not being polled; `poller explain {webinar}` says what is known of it")
 
 
 def _full(types: Iterable[str]) -> list[str]:

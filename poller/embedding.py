@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +13,13 @@ from poller.admin import Admin
 from poller.app import App
 from poller.consumers import Consumer
 from poller.errors import UsageError
+from poller.fields import FieldError
 from poller.inbox import Inbox
+from poller.log import quiet
 from poller.settings import Settings
+from poller.settings.event_types import pattern as short_pattern
 from poller.sinks.base import SinkContext
-from poller.sinks.function import FunctionSettings, FunctionSink
+from poller.sinks.function import FunctionSettings, FunctionSink, is_coroutine
 
 Coroutine = TypeVar("Coroutine", bound=Callable[[dict[str, Any]], Awaitable[object]])
 
@@ -35,12 +39,20 @@ class Poller:
         self._inboxes: dict[str, Inbox] = {}
 
     async def __aenter__(self) -> Self:
+        if self._app is not None:
+            raise UsageError("the engine is open already: enter it once, and share what `async with` gives")
+        quiet()
         self._app = await App.open(self._settings)
-        for name, pattern, call in self._handlers:
-            await self._add_handler(name, pattern, call)
-        for name, types in (await self._app.store.consumers()).items():
-            if name not in self._app.outlets.consumers:  # owed to from the first poll on, even before its loop begins
-                await self._add_inbox(name, types)
+        try:
+            for name, pattern, call in self._handlers:
+                await self._add_handler(name, pattern, call)
+            for name, types in (await self._app.store.consumers()).items():
+                if name not in self._app.outlets.consumers:  # its loop may begin at any time
+                    await self._add_inbox(name, types)
+        except BaseException:
+            await self._app.close()
+            self._app = None
+            raise
         return self
 
     async def __aexit__(
@@ -61,27 +73,37 @@ class Poller:
         It is retried like any sink when it raises; poller.errors.Refused makes an event a dead letter at once.
         """
 
+        (wanted,) = _patterns(f'handler "{name}"', pattern)
+        if not name:
+            raise UsageError("a handler needs a name, which is its identity across restarts")
+
         def register(call: Coroutine) -> Coroutine:
+            if not is_coroutine(call):
+                raise UsageError(f'handler "{name}": {_name_of(call)} is not a coroutine function (async def)')
             if self._app is not None:
                 raise UsageError(f'handler "{name}": register handlers before `async with`')
             if name in {known for known, _, _ in self._handlers}:
                 raise UsageError(f'handler "{name}": the name is taken; it is the handler\'s identity across restarts')
-            self._handlers.append((name, pattern, call))
+            self._handlers.append((name, wanted, call))
             return call
 
         return register
 
     async def _add_handler(self, name: str, pattern: str, call: Callable[[dict[str, Any]], Awaitable[object]]) -> None:
         app = self._opened()
-        settings = FunctionSettings(name=name, type="function", call=f"{call.__module__}:{call.__name__}")
+        settings = FunctionSettings(name=name, type="function", call=_name_of(call))
         sink = FunctionSink(settings, SinkContext(clock=app.clock, random=app.random, base=Path.cwd()), call)
         await app.outlets.add_consumer(Consumer(sink, (pattern,)))
 
     async def events(self, name: str, types: Sequence[str] = ("*",)) -> AsyncIterator[dict[str, Any]]:
         """CloudEvents for the durable consumer `name`; each is acknowledged when the loop comes back for the next."""
-        known = self._opened().outlets.consumers.get(name)
-        if known is None or known.types != tuple(types):
-            await self._add_inbox(name, types)
+        known, wanted = self._opened().outlets.consumers.get(name), _patterns(f'consumer "{name}"', types)
+        if not name:
+            raise UsageError("a consumer needs a name, which is its identity across restarts")
+        if known is not None and name not in self._inboxes:
+            raise UsageError(f'consumer "{name}": a handler has that name; give the consumer another one')
+        if known is None or known.types != wanted:
+            await self._add_inbox(name, wanted)
         inbox = self._inboxes[name]
         self.start()
         assert self._running is not None
@@ -116,16 +138,33 @@ class Poller:
         return self._app
 
 
+def _patterns(whose: str, types: str | Sequence[str]) -> tuple[str, ...]:
+    """Short patterns. Raises UsageError for what no event could ever match: nothing would come, for ever."""
+    try:
+        return tuple(map(short_pattern, [types] if isinstance(types, str) else types))
+    except FieldError as error:
+        raise UsageError(f"{whose}: {error}") from error
+
+
+def _name_of(call: Callable[..., object]) -> str:
+    """As the setting `call` has it; partial functions and objects that can be called have no name of their own."""
+    named = call if hasattr(call, "__name__") else type(call)
+    return f"{named.__module__}:{re.sub(r'[^.0-9A-Za-z_]', '_', named.__name__)}"
+
+
 async def _until_done(
     source: AsyncIterator[dict[str, Any]], running: asyncio.Task[None]
 ) -> AsyncIterator[dict[str, Any]]:
     """Pass events on; when the engine ends, end too, with its error if it failed."""
     while True:
         following = asyncio.ensure_future(anext(source))
-        await asyncio.wait({following, running}, return_when=asyncio.FIRST_COMPLETED)
-        if not following.done():
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+        try:
+            await asyncio.wait({following, running}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not following.done():  # left behind it would take the next event, for nobody
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+        if following.cancelled():
             await running
             return
         yield following.result()

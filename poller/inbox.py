@@ -43,11 +43,17 @@ class Inbox:
         """Nothing is held."""
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
-        """CloudEvents as mappings, for ever. Leaving the loop leaves the event in hand unacknowledged."""
+        """CloudEvents as mappings, for ever. A loop that is left gives the event in hand back, for the next one."""
         while True:
             outgoing, taken = await self._offer.get()
             if taken.done():  # its delivery was cancelled while it waited here
                 continue
-            yield dict(outgoing.event)
+            came_back = False
+            try:
+                yield dict(outgoing.event)
+                came_back = True
+            finally:
+                if not came_back and not taken.done():
+                    self._offer.put_nowait((outgoing, taken))  # there is room: nothing else is offered meanwhile
             if not taken.done():
                 taken.set_result(None)

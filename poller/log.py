@@ -23,6 +23,20 @@ Format = Literal["console", "json"]
 
 def configure(format_: Format = "console", level: str = "info") -> None:
     """Send everything to stderr; stdout belongs to results."""
+    _write_to_stderr(format_, level)
+    logging.basicConfig(stream=sys.stderr, level=logging.ERROR, force=True)
+
+
+def quiet() -> None:
+    """Inside another program: structlog's own way would be stdout, every detail, and nothing left out of it.
+
+    A program that has configured structlog itself is asked nothing; `redact` is there for its processors.
+    """
+    if not structlog.is_configured():
+        _write_to_stderr("console", "info")
+
+
+def _write_to_stderr(format_: Format, level: str) -> None:
     renderer: Any = structlog.processors.JSONRenderer()
     if format_ == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -39,7 +53,6 @@ def configure(format_: Format = "console", level: str = "info") -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up anew: it may be replaced
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.ERROR, force=True)
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

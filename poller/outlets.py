@@ -29,6 +29,7 @@ class Outlets:
         changed: Callable[[], None],
     ) -> None:
         self.consumers: dict[str, Consumer] = {}
+        self.away: dict[str, tuple[str, ...]] = {}  # consumers of programs that are not running, and what they want
         self.subscriptions = Subscriptions(
             store, vault, context, dispatcher, changed, lambda: settings().http.allow_private
         )
@@ -39,7 +40,15 @@ class Outlets:
 
     async def load(self) -> None:
         await self._store.register_sinks([sink.name for sink in self._settings().sinks])
+        self.away = {name: tuple(types) for name, types in (await self._store.consumers()).items()}
         await self.subscriptions.load()
+        if self.away:
+            self._changed()
+
+    def forget(self, name: str) -> None:
+        """A consumer that is away will not come back."""
+        if self.away.pop(name, None) is not None:
+            self._changed()
 
     @property
     def names(self) -> list[str]:
@@ -47,9 +56,11 @@ class Outlets:
 
     def triggers(self, settings: Settings, warn: Warn) -> Triggers:
         written = settings.effective_triggers()
-        own = (ConsumerTrigger(name, consumer.types) for name, consumer in self.consumers.items())
+        wanted = {**self.away, **{name: consumer.types for name, consumer in self.consumers.items()}}
+        sinks = [sink.name for sink in settings.sinks]
+        own = (ConsumerTrigger(name, types) for name, types in wanted.items() if name not in sinks)
         found: list[TriggerSettings] = [*written, *own, *self.subscriptions.triggers(written)]
-        return Triggers(found, [sink.name for sink in settings.sinks], warn)
+        return Triggers(found, sinks, warn)
 
     async def exchange(self, before: Settings, after: Settings, sinks: Iterable[Sink]) -> None:
         """Serve these sinks of the new settings; whatever has not changed goes on undisturbed."""

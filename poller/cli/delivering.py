@@ -64,10 +64,10 @@ def _selection(ids: list[str] | None, sink: str | None, types: list[str] | None)
 
 async def _dead_letters(settings: Settings, chosen: dict[str, Any]) -> Counter[str]:
     from poller.admin import MANY
+    from poller.cli.owed import found_deliveries
     from state.store import Select
 
-    async with frame.looking(settings) as store:
-        return Counter(view.sink for view in await store.deliveries(Select(**chosen, limit=MANY), ["dead"]))
+    return Counter(view.sink for view in await found_deliveries(settings, Select(**chosen, limit=MANY), ["dead"]))
 
 
 def replay(
@@ -92,8 +92,16 @@ def replay(
             "until": None if until is None else moment("--to", until, now).timestamp(),
             "types": _selection(None, None, types)["types"],
         }
+        _check_span(arguments["since"], arguments["until"])
     result = frame.execute(frame.command(settings, "replay", **arguments))
     typer.echo(f"{result['replayed']} events are pending for {sink} again")
+
+
+def _check_span(since: float | None, until: float | None) -> None:
+    from poller.errors import UsageError
+
+    if since is not None and until is not None and since >= until:
+        raise UsageError("--to has to be later than --from: a length counts back from now, so --from 2h --to 1h")
 
 
 # ── sinks ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,22 +112,13 @@ def sinks_test(
     type_: Annotated[str, typer.Option("--type", metavar="TYPE", help="The event to send.")] = "registrant.added",
 ) -> None:
     """Send one sample event (marked `sample: true`) to a sink, now. Neither state nor engine is touched."""
+    from poller.cli.sampling import sample_of
+
     with frame.exits():
         settings = frame.load_settings()
-        chosen, outgoing = frame.named("sink", name, settings.sinks), _marked(_sample(type_))
+        chosen, outgoing = frame.named("sink", name, settings.sinks), _marked(sample_of(type_))
     frame.execute(_send(settings, chosen, outgoing))
     typer.echo(f"{name}: took the sample event {outgoing.id}", err=chosen.type == "stdout")
-
-
-def _sample(type_: str) -> Outgoing:
-    from poller.errors import UsageError
-    from poller.samples import sample, types
-    from state.events import short_type
-
-    try:
-        return sample(short_type(type_))
-    except KeyError as error:
-        raise UsageError(f'there is no sample of "{type_}"; there are: {", ".join(types())}') from error
 
 
 def _marked(outgoing: Outgoing) -> Outgoing:
@@ -154,7 +153,8 @@ def sinks_move(
     with frame.exits():
         settings = frame.load_settings()
     result = frame.execute(frame.command(settings, "sinks_move", old=old, new=new))
-    typer.echo(f"{result['moved']} deliveries moved from {old} to {new}")
+    had = f"; {result['had']} others {new} had already" if result["had"] else ""
+    typer.echo(f"{result['moved']} deliveries moved from {old} to {new}{had}")
 
 
 def sinks_drop(

@@ -23,7 +23,11 @@ def register(app: typer.Typer) -> None:
 
 def forget(email: Annotated[str, typer.Argument(help="Of the person to erase.")], as_json: Json = False) -> None:
     """Erase a person from everything the state holds; the next poll does not bring them back."""
+    from poller.errors import UsageError
+
     with frame.exits():
+        if "@" not in email:
+            raise UsageError("forget takes an e-mail address")
         settings = frame.load_settings()
     typer.echo("erasing this person from records, events, deliveries and dead letters", err=True)
     erased = frame.execute(frame.command(settings, "forget", email=email))

@@ -79,10 +79,10 @@ def _found(
         from poller.cli.eventlog import full_types
 
         select = Select(sink=sink, types=full_types(types or []), limit=limit)
-    return settings, frame.execute(_deliveries(settings, select, states))
+    return settings, frame.execute(found_deliveries(settings, select, states))
 
 
-async def _deliveries(settings: Settings, select: Select, states: Collection[str]) -> list[DeliveryView]:
+async def found_deliveries(settings: Settings, select: Select, states: Collection[str]) -> list[DeliveryView]:
     from poller.errors import UsageError
     from poller.settings.nearest import suggestion
 

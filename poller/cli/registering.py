@@ -68,9 +68,11 @@ def read_people(file: Path) -> list[Person]:
     try:
         columns = {name: _field(name) for name in reader.fieldnames or ()}
         _check_columns(file, list(reader.fieldnames or ()), columns)
-        people = [_person(reader.line_num, row, columns) for row in reader if any(row.values())]
+        people = [_person(file, reader.line_num, row, columns) for row in reader if any(row.values())]
     except csv.Error as err:
         raise UsageError(f"{file}, line {reader.line_num}: {err}") from err
+    if not people:
+        raise UsageError(f"{file}: names nobody; below the first line stands one person a line")
     _check(file, people)
     return people
 
@@ -99,10 +101,10 @@ def _check_columns(file: Path, head: Sequence[str], columns: Mapping[str, str]) 
         raise UsageError(f"{file}: each column needs a name of its own, other than {', '.join(ADDED)}")
 
 
-def _person(line: int, row: Mapping[str, Any], columns: Mapping[str, str]) -> Person:
+def _person(file: Path, line: int, row: Mapping[str, Any], columns: Mapping[str, str]) -> Person:
     cells = {name: value or "" for name, value in row.items() if name in columns}
     if "" in row:
-        raise UsageError(f"line {line}: has more cells than there are columns")
+        raise UsageError(f"{file}, line {line}: has more cells than there are columns")
     fields = {columns[name]: _value(columns[name], cell.strip()) for name, cell in cells.items() if cell.strip()}
     return Person(line, cells, fields)
 
@@ -190,8 +192,6 @@ class Done:
 async def _register(
     settings: Settings, webinar: str, people: Sequence[Person], path: Path, connection: str | None
 ) -> None:
-    if not people:
-        raise UsageError("the file names nobody")
     done = Done(path, list(people[0].cells))
     try:
         left = [person for person in people if person.identity not in done.identities]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -90,4 +93,24 @@ groups.register(app)
 
 def run() -> None:
     """Exit codes: typer's 2 for wrong usage, as for wrong settings; the rest is in poller.errors.exit_code."""
-    app()
+    app(args=general_first(sys.argv[1:]))
+
+
+# The options of `options` that take a value; no command has one of these names.
+_GENERAL = ("--config", "--log-format", "--log-level")
+
+
+def general_first(words: Sequence[str]) -> list[str]:
+    """`poller run --config FILE` says the same as `poller --config FILE run`; typer knows only the second."""
+    general: list[str] = []
+    rest: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            return [*general, *rest, word, *waiting]
+        if word.partition("=")[0] not in _GENERAL:
+            rest.append(word)
+            continue
+        value = [] if "=" in word else list(islice(waiting, 1))
+        (general if value or "=" in word else rest).extend([word, *value])
+    return [*general, *rest]

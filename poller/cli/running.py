@@ -134,9 +134,12 @@ def sync(
     with frame.progress_bar("checking") as progress:
         work = frame.command(settings, "sync", progress, connection=connection, webinar=webinar, wait=wait)
         result = frame.execute(work)
+    problems = result.get("problems", [])
+    if not as_json:
+        result.pop("problems", None)
     frame.show_facts(result, as_json=as_json)
-    if result.get("problems"):
-        raise typer.Exit(1)
+    if problems:
+        frame.fail("; ".join(dict.fromkeys(problems)))
 
 
 def backfill(
@@ -163,7 +166,10 @@ def _moment(since: str) -> str:
     from poller.errors import UsageError
     from poller.fields import parse_start
 
-    moment = parse_start(since).since(datetime.now(UTC))
+    now = datetime.now(UTC)
+    moment = parse_start(since).since(now)
     if moment is None:
         raise UsageError(f'--since "{since}": takes a date such as 2026-01-01 or a length such as P1Y')
+    if moment > now:
+        raise UsageError(f'--since "{since}": lies ahead, and history does not; name a date in the past')
     return moment.isoformat()

@@ -33,7 +33,7 @@ def sample(
 ) -> None:
     """A valid example of an event. With --sink exactly what that sink would send, at this moment and unsent."""
     with frame.exits():
-        outgoing = _outgoing(type_)
+        outgoing = sample_of(type_)
         if sink is None:
             _show_event(outgoing, as_json)
             return
@@ -49,7 +49,8 @@ def sample(
         typer.echo(f"the secret is not to be had here; signed with the example {EXAMPLE_SECRET}", err=True)
 
 
-def _outgoing(type_: str) -> Outgoing:
+def sample_of(type_: str) -> Outgoing:
+    """Raises UsageError with the nearest type there is, or with all of them."""
     from poller.errors import UsageError
     from poller.samples import sample, types
     from poller.settings.nearest import suggestion
@@ -57,7 +58,8 @@ def _outgoing(type_: str) -> Outgoing:
 
     short = short_type(type_)
     if short not in types():
-        raise UsageError(f'there is no sample of "{type_}"{suggestion(short, types())}')
+        hint = suggestion(short, types()) or f"; there are: {', '.join(types())}"
+        raise UsageError(f'there is no sample of "{type_}"{hint}')
     return sample(short)
 
 

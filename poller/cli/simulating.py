@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8475,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8475,
     webinars: Annotated[int, typer.Option(min=0, help="Webinars at the start.")] = 20,
     registrants: Annotated[int, typer.Option(min=0, help="Registrants at the start, over all webinars.")] = 300,
     rate: Annotated[float, typer.Option(min=0, help="Registrations per minute.")] = 30.0,

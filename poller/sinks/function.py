@@ -80,8 +80,13 @@ class FunctionSink(BaseSink):
         return call
 
     def _require_coroutine(self, found: Any) -> None:
-        if not (inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(getattr(found, "__call__", None))):  # noqa: B004
+        if not is_coroutine(found):
             raise UsageError(f'sink "{self.name}", call: {self._where} is not a coroutine function (async def)')
+
+
+def is_coroutine(found: Any) -> bool:
+    """Whether a call of it can be awaited: an `async def`, or an object whose `__call__` is one."""
+    return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(getattr(found, "__call__", None))  # noqa: B004
 
 
 def _place(err: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 
@@ -96,6 +97,58 @@ async def test_what_a_removed_sink_is_owed_moves_or_is_dropped(terminal: Termina
     dropped = await terminal.run("sinks", "drop", "crm")
     assert dropped.code == 0 and "0 pending" in dropped.err
     assert "crm" not in await backlog_of(terminal)
+
+
+async def test_what_both_sinks_were_owed_is_said_to_be_there_already(terminal: Terminal, sim: Simulator) -> None:
+    async with receiver(answering(500)) as crm:
+        terminal.log_in_by_pat(sim, hook(crm.url), LOG, more='start = "all"')
+        await terminal.run("run", "--once")
+        await terminal.run("sinks", "pause", "crm")
+    owed = (await backlog_of(terminal))["crm"].pending
+
+    moved = await terminal.run("sinks", "move", "crm", "log")
+
+    assert owed > 0 and f"0 deliveries moved from crm to log; {owed} others" in moved.out
+    assert (await backlog_of(terminal))["crm"].pending == 0
+
+
+async def test_a_wrong_address_is_refused_before_any_word_of_erasing(terminal: Terminal, sim: Simulator) -> None:
+    terminal.log_in_by_pat(sim, LOG)
+
+    said = await terminal.run("forget", "nobody")
+
+    assert said.code == 2 and "erasing" not in said.err
+
+
+# ── sync ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("running", [False, True])
+async def test_what_a_check_now_cannot_reach_is_said_with_and_without_an_engine(
+    terminal: Terminal, sim: Simulator, running: bool
+) -> None:
+    terminal.log_in_by_pat(sim, LOG)
+    await terminal.run("run", "--once")
+    async with terminal.engine() if running else contextlib.nullcontext():
+        unknown = await terminal.run("sync", "--webinar", "123", "--wait")
+        await terminal.run("connections", "pause", "acme")
+        paused = await terminal.run("sync", "acme")
+        history = await terminal.run("backfill", "acme", "--since", "P1Y")
+
+    assert unknown.code == 2 and "webinar 123 is not being polled" in unknown.err
+    for said in (paused, history):
+        assert said.code == 2 and "poller connections resume acme" in said.err and said.out == ""
+
+
+async def test_a_check_now_that_fails_says_why_on_stderr(terminal: Terminal, sim: Simulator) -> None:
+    terminal.write('[[connections]]\nname = "other"', LOG)
+    hopeless = await terminal.run("sync", "--wait")
+    terminal.log_in_by_pat(sim, '[[connections]]\nname = "other"', LOG)
+    partly = await terminal.run("sync", "--wait")
+
+    assert hopeless.code == 3 and "poller login other" in hopeless.err and hopeless.out == ""
+    assert partly.code == 1 and "poller login other" in partly.err
+    assert "polls: " in partly.out and "problems" not in partly.out
 
 
 # ── switches ──────────────────────────────────────────────────────────────────────────────────────────────────────────

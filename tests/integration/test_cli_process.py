@@ -79,6 +79,22 @@ async def test_a_signal_ends_the_engine_with_0_and_frees_the_state(
     assert (await terminal.run("run", "--once")).code == 0
 
 
+@pytest.mark.parametrize("option", ["--config=other.toml", "--config other.toml"])
+async def test_general_options_may_stand_behind_the_command(terminal: Terminal, option: str) -> None:
+    async with terminal.process("status", "--json", *option.split(), "--log-level", "error") as process:
+        said = await terminal.ended(process)
+
+    assert said.code == 2 and "other.toml: there is no such settings file" in said.err
+
+
+async def test_what_stands_behind_two_dashes_is_no_option(terminal: Terminal) -> None:
+    terminal.write('[[connections]]\nname = "acme"')
+    async with terminal.process("connections", "resume", "--", "--config") as process:
+        said = await terminal.ended(process)
+
+    assert said.code == 2 and 'no connection "--config"' in said.err
+
+
 async def test_sigterm_ends_the_simulator_with_0(terminal: Terminal) -> None:
     async with terminal.process("simulate", "--port", "0") as process:
         await line_of(process.stdout, "listens")

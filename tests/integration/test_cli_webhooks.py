@@ -242,6 +242,14 @@ async def test_without_a_running_engine_nobody_could_answer_gotos_look(terminal:
     assert said.code == 2 and "poller run" in said.err and secret_keys_made(sim) == 0
 
 
+async def test_where_nobody_is_logged_in_a_login_is_asked_for(terminal: Terminal, sim: Simulator) -> None:
+    terminal.write('[[connections]]\nname = "acme"')
+
+    said = await terminal.run("webhooks", "list")
+
+    assert said.code == 3 and "poller login acme" in said.err and said.out == ""
+
+
 async def test_an_address_where_nobody_answers_is_named_as_the_reason(
     terminal: Terminal, sim: Simulator, unused_tcp_port_factory: Any
 ) -> None:

@@ -1,0 +1,152 @@
+"""The engine inside another program, as the README shows it: consumers, handlers, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from poller import Poller, Settings
+from poller.errors import UsageError
+from poller.simulator import Simulator
+from tests.integration.terminal import PATIENCE, Terminal
+from tests.integration.terminal_world import LOG, register
+
+# No loop of these tests needs time to finish what it was given.
+AT_ONCE = 'interval = "200ms"\ngrace = "0s"'
+ADDED = ["registrant.added"]
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    """As a program finds logging that says nothing about it."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+
+
+def settings_of(terminal: Terminal, sim: Simulator, more: str = 'start = "all"') -> Settings:
+    terminal.log_in_by_pat(sim, more=f'{more}\n[http]\nlisten = ""', engine=AT_ONCE)
+    return Settings.load(terminal.config)
+
+
+async def first(engine: Poller, name: str, types: list[str]) -> dict[str, Any]:
+    """What the loop gets before it is left."""
+    async with asyncio.timeout(PATIENCE):
+        async for event in engine.events(name, types=types):
+            return event
+    raise AssertionError("the engine ended")
+
+
+async def test_a_loop_that_is_taken_up_again_begins_with_the_event_it_was_left_at(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    async with Poller(settings_of(terminal, sim)) as engine:
+        left = await first(engine, "mine", ADDED)
+        again = await first(engine, "mine", ADDED)
+
+    assert again == left
+
+
+async def test_a_loop_that_was_cancelled_while_it_waited_takes_nothing_from_the_next_one(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    async with Poller(settings_of(terminal, sim, "")) as engine:
+        await engine.sync()  # the baseline, which tells nothing
+        waiting = asyncio.create_task(first(engine, "mine", ADDED))
+        await asyncio.wait({waiting}, timeout=0)
+        await engine.sync()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        subject = register(sim)
+
+        assert (await first(engine, "mine", ADDED))["subject"] == subject
+
+
+async def test_a_consumer_is_owed_what_the_command_finds_while_its_program_is_down(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    settings = settings_of(terminal, sim, "")
+    async with Poller(settings) as engine:
+        await engine.sync()
+        register(sim)
+        await first(engine, "mine", ADDED)
+        subject = register(sim)
+
+    said = await terminal.run("run", "--once")
+
+    assert said.code == 1 and "mine: 2" in said.err
+    async with Poller(settings) as engine:
+        found = []
+        async with asyncio.timeout(PATIENCE):
+            async for event in engine.events("mine", types=ADDED):
+                found.append(event["subject"])
+                if len(found) == 2:
+                    break
+    assert found[1] == subject
+
+
+async def test_a_consumer_whose_program_is_gone_for_good_is_owed_nothing_once_it_is_dropped(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    async with Poller(settings_of(terminal, sim)) as engine:
+        await first(engine, "mine", ADDED)
+
+    async with terminal.engine() as app:
+        await terminal.run("sinks", "drop", "mine", "--yes")
+        register(sim)
+        await app.poll_once()
+
+        assert "mine" not in await app.store.backlog()
+
+
+async def _handler(_: dict[str, Any]) -> None: ...
+
+
+MISTAKES: dict[str, tuple[Callable[[Poller], object], str]] = {
+    "a type that no event has": (lambda engine: engine.on("registrant.aded", name="crm"), "registrant.added"),
+    "a function that is not async": (lambda engine: engine.on("*", name="crm")(lambda _: _handler({})), "async def"),
+    "no name": (lambda engine: engine.on("*", name=""), "name"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+async def test_a_handler_that_could_never_work_is_refused_where_it_is_registered(
+    terminal: Terminal, sim: Simulator, mistake: str
+) -> None:
+    engine = Poller(settings_of(terminal, sim))
+    make, words = MISTAKES[mistake]
+
+    with pytest.raises(UsageError, match=words):
+        make(engine)
+
+
+async def test_a_consumer_of_a_type_that_no_event_has_is_refused(terminal: Terminal, sim: Simulator) -> None:
+    async with Poller(settings_of(terminal, sim)) as engine:
+        with pytest.raises(UsageError, match="no event has the type"):
+            await first(engine, "mine", ["registrant.aded"])
+
+
+async def test_entering_that_fails_gives_the_state_back(terminal: Terminal, sim: Simulator) -> None:
+    terminal.log_in_by_pat(sim, LOG, engine=AT_ONCE)
+    engine = Poller(Settings.load(terminal.config))
+    engine.on("*", name="log")(_handler)
+    with pytest.raises(UsageError, match="another name"):
+        await engine.__aenter__()
+
+    async with Poller(Settings.load(terminal.config)) as other:
+        with pytest.raises(UsageError, match="open already"):
+            await other.__aenter__()
+
+
+async def test_an_embedded_engine_leaves_its_program_s_standard_output_alone(
+    terminal: Terminal, sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Poller(settings_of(terminal, sim)) as engine:
+        await first(engine, "mine", ADDED)
+
+    said = capsys.readouterr()
+    assert said.out == "" and "engine.started" in said.err
