@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from poller.errors import Malformed
-from poller.overview import SinkView, hooks, sink_views
+from poller.overview import SinkView, sink_views, unwritten
 from poller.ports import Clock
 from poller.roster import Roster, plural
 from poller.rotation import Rotation
@@ -31,7 +31,7 @@ async def account(settings: Settings, store: Store, clock: Clock, key: str, show
     roster = Roster(await store.connections(), await store.targets())
     pauses = await store.pauses()
     paused = {(pause.kind, pause.name): pause for pause in pauses}
-    sinks = sink_views(settings, await store.sink_states(), {}, paused, await hooks(store))
+    sinks = sink_views(settings, await store.sink_states(), {}, paused, await unwritten(store))
     rotation = Rotation(settings, store, roster, pauses, clock)
     return Account(found, rotation, {sink.name: sink for sink in sinks}, shown)
 

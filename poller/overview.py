@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
@@ -126,7 +126,7 @@ async def overview(
             TriggerView(trigger, paused.get(("trigger", trigger.name)), held[trigger.name])
             for trigger in settings.effective_triggers()
         ],
-        sink_views(settings, await store.sink_states(), backlog, paused, await hooks(store)),
+        sink_views(settings, await store.sink_states(), backlog, paused, await unwritten(store)),
         _notes(settings, connections),
     )
 
@@ -212,9 +212,10 @@ def _organizers(targets: Iterable[Target], pauses: Iterable[Pause]) -> list[Orga
     ]
 
 
-async def hooks(store: Store) -> set[str]:
-    """The sinks of subscriptions."""
-    return {subscription.sink for subscription in await store.subscriptions()}
+async def unwritten(store: Store) -> dict[str, str]:
+    """Sinks that do not stand in the settings, and what each is: a subscription's, or a consumer in some program."""
+    found = dict.fromkeys(sorted(subscription.sink for subscription in await store.subscriptions()), "subscription")
+    return {**dict.fromkeys(sorted(await store.consumers()), "consumer"), **found}
 
 
 def sink_views(
@@ -222,10 +223,11 @@ def sink_views(
     states: Iterable[SinkState],
     backlog: Mapping[str, Backlog],
     paused: Mapping[tuple[str, str], Pause],
-    hooks: Collection[str],
+    unwritten: Mapping[str, str],
 ) -> list[SinkView]:
     by_name = {state.name: state for state in states}
-    types = {**{sink.name: sink.type for sink in settings.sinks}, **dict.fromkeys(sorted(hooks), "subscription")}
+    written = {sink.name: sink.type for sink in settings.sinks}
+    types = {**written, **unwritten, **written}  # in this order; what the settings say of a name holds
     views = []
     for name in _names(types, by_name):
         state = by_name.get(name, SinkState(name))
