@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# How long (seconds) a command waits for whoever holds the state to listen, or to be gone.
-HANDOVER = 5.0
+# How long (seconds) a command waits for whoever holds the state to listen, or to be gone: longer than an engine that
+# ends lets deliveries finish (engine.grace, 10 s unless somebody changes it).
+HANDOVER = 15.0
 
 
 @dataclass(slots=True)
