@@ -115,7 +115,7 @@ class App:
         self.maintenance = Maintenance(
             store, clock, settings.engine.retention, self._is_well, pinger(settings.engine.heartbeat_url)
         )
-        self.hopeless = False  # nothing has worked since the start, and nothing can without a login
+        self._hopeless = False  # nothing has worked since the start, and nothing can without a login
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._retired: list[Transport] = []
@@ -279,7 +279,10 @@ class App:
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
-        """Poll and deliver until `stop`; then let what is under way finish within the grace period."""
+        """Poll and deliver until `stop`; then let what is under way finish within the grace period.
+
+        Raises Reauthorize if nothing has worked since the start and nothing can without a login.
+        """
         self.spawn(self.logins.introduce_all(), "introductions")
         polling = self.spawn(self.scheduler.run(), "scheduler")
         delivering = self.spawn(self.dispatcher.run(), "dispatcher")
@@ -300,6 +303,8 @@ class App:
         for task in loops:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+        if self._hopeless:
+            raise Reauthorize("no connection can work without a login; run `poller login NAME`")
 
     async def _shut_down(self, polling: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
         notify("STOPPING=1")
@@ -373,7 +378,7 @@ class App:
         """
         await self.logins.refuse(name, error)
         if self.logins.hopeless() and not self.watch.counts.completed:
-            self.hopeless = True
+            self._hopeless = True
             self.stop()
 
     # ── operational events ───────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from poller.admin import Admin
 from poller.app import App
 from poller.control import ControlServer, socket_path
 from poller.dry import rehearsal
-from poller.errors import PollerError, Reauthorize
+from poller.errors import PollerError
 from poller.listening import Surface
 from poller.scheduler import Scheduler
 from poller.settings import Settings
@@ -40,8 +40,6 @@ async def serve(app: App, load: Callable[[], Settings], seconds: float | None = 
             timer.cancel()
         await control.stop()
         await surface.stop()
-    if app.hopeless:
-        raise Reauthorize("no connection can work without a login; run `poller login NAME`")
 
 
 def _spare_the_collector() -> None:

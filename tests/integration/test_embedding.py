@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from poller import Poller, Settings
-from poller.errors import UsageError
+from poller.errors import Reauthorize, UsageError
 from poller.simulator import Simulator
 from tests.integration.terminal import PATIENCE, Terminal
 from tests.integration.terminal_world import LOG, register
@@ -132,6 +132,16 @@ async def test_a_consumer_of_a_type_that_no_event_has_is_refused(terminal: Termi
     async with Poller(settings_of(terminal, sim)) as engine:
         with pytest.raises(UsageError, match="no event has the type"):
             await first(engine, "mine", ["registrant.aded"])
+
+
+async def test_a_loop_ends_with_the_reason_where_nothing_can_work_without_a_login(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    settings = settings_of(terminal, sim)
+    sim.oauth.revoke(sim.world.organizers[0].organizer_key)
+    with pytest.raises(Reauthorize, match="poller login"):
+        async with Poller(settings) as engine:
+            await first(engine, "mine", ADDED)
 
 
 async def test_entering_that_fails_gives_the_state_back(terminal: Terminal, sim: Simulator) -> None:
