@@ -23,6 +23,7 @@ from state.sqlite.connection import (
     Connection,
     Work,
     Writer,
+    at_one_moment,
     connect,
     empty_log,
     prepare_file,
@@ -176,7 +177,7 @@ class SqliteStore:
 
     async def _read(self, work: Work[T]) -> T:
         try:
-            return await self._reader.run(work)
+            return await self._reader.run(lambda db: at_one_moment(db, work))
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
 

@@ -88,6 +88,17 @@ async def connect(path: str, *, writable: bool) -> Connection:
     return connection
 
 
+def at_one_moment(db: sqlite3.Connection, work: Work[T]) -> T:
+    """What `work` reads, all of it as one commit left it: between two statements of its own the writer may commit."""
+    if db.in_transaction:
+        return work(db)
+    db.execute("BEGIN")
+    try:
+        return work(db)
+    finally:
+        db.execute("COMMIT")
+
+
 def uri(path: str, mode: str) -> str:
     """A file name may hold what a URI gives a meaning to."""
     return f"file:{quote(path)}?mode={mode}"

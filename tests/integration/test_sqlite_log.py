@@ -75,6 +75,25 @@ async def test_a_reader_that_looks_for_long_delays_neither_writing_nor_a_checkpo
     assert await numbers(store) == [0, 1, 2]
 
 
+async def test_what_is_read_together_is_of_one_moment(store: SqliteStore) -> None:
+    """A sink is owed its first event between the two statements of one look."""
+    loop = asyncio.get_running_loop()
+    written = []
+
+    def write_between(statement: str) -> None:
+        if "deliveries" in statement and not written:
+            written.append(statement)
+            asyncio.run_coroutine_threadsafe(store.commit_poll(numbered(1)), loop).result(timeout=30)
+
+    await store._reader.set_trace_callback(write_between)
+    before = await store.backlog()
+    await store._reader.set_trace_callback(None)  # type: ignore[arg-type]
+    after = await store.backlog()
+
+    assert written and before == {}
+    assert after["crm"].pending == 1
+
+
 async def test_a_log_that_had_to_grow_is_cut_when_it_begins_anew(store: SqliteStore, path: Path) -> None:
     await hurried(store)
     assert store._connection is not None
