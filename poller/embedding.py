@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,7 +14,7 @@ from poller.app import App
 from poller.consumers import Consumer
 from poller.errors import UsageError
 from poller.fields import FieldError
-from poller.inbox import Inbox
+from poller.inbox import Inbox, Reading
 from poller.log import quiet
 from poller.settings import Settings
 from poller.settings.event_types import pattern as short_pattern
@@ -60,6 +60,11 @@ class Poller:
     ) -> None:
         assert self._app is not None
         try:
+            if self._running is not None:
+                await asyncio.sleep(0)  # loops that were left just now say so in the next turn
+                for name, inbox in self._inboxes.items():
+                    if not inbox.readings:  # what it was offered nobody will take: no grace is worth it
+                        await self._app.dispatcher.remove(name, 0.0)
             self._app.stop()
             if self._running is not None:
                 await self._running
@@ -95,8 +100,15 @@ class Poller:
         sink = FunctionSink(settings, SinkContext(clock=app.clock, random=app.random, base=Path.cwd()), call)
         await app.outlets.add_consumer(Consumer(sink, (pattern,)))
 
-    async def events(self, name: str, types: Sequence[str] = ("*",)) -> AsyncIterator[dict[str, Any]]:
-        """CloudEvents for the durable consumer `name`; each is acknowledged when the loop comes back for the next."""
+    def events(self, name: str, types: Sequence[str] = ("*",)) -> Events:
+        """CloudEvents for the durable consumer `name`; each is acknowledged when the loop comes back for the next.
+
+        The first step raises UsageError for a name or a type that cannot be, and any step what ended the engine.
+        """
+        return Events(self, name, types)
+
+    async def read(self, name: str, types: Sequence[str]) -> tuple[Reading, asyncio.Task[None]]:
+        """What a loop goes by: the events of a consumer, and the engine that has to run for them to come."""
         known, wanted = self._opened().outlets.consumers.get(name), _patterns(f'consumer "{name}"', types)
         if not name:
             raise UsageError("a consumer needs a name, which is its identity across restarts")
@@ -104,11 +116,9 @@ class Poller:
             raise UsageError(f'consumer "{name}": a handler has that name; give the consumer another one')
         if known is None or known.types != wanted:
             await self._add_inbox(name, wanted)
-        inbox = self._inboxes[name]
         self.start()
         assert self._running is not None
-        async for event in _until_done(inbox.events(), self._running):
-            yield event
+        return Reading(self._inboxes[name]), self._running
 
     async def _add_inbox(self, name: str, types: Sequence[str]) -> None:
         inbox = self._inboxes.setdefault(name, Inbox(name))
@@ -152,19 +162,33 @@ def _name_of(call: Callable[..., object]) -> str:
     return f"{named.__module__}:{re.sub(r'[^.0-9A-Za-z_]', '_', named.__name__)}"
 
 
-async def _until_done(
-    source: AsyncIterator[dict[str, Any]], running: asyncio.Task[None]
-) -> AsyncIterator[dict[str, Any]]:
-    """Pass events on; when the engine ends, end too, with its error if it failed."""
-    while True:
-        following = asyncio.ensure_future(anext(source))
+class Events:
+    """A loop over a consumer's events. No generator: a loop that was left by `break` is noticed at once."""
+
+    def __init__(self, engine: Poller, name: str, types: Sequence[str]) -> None:
+        self._engine, self._name, self._types = engine, name, types
+        self._reading: Reading | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        if self._reading is None or self._running is None:
+            self._reading, self._running = await self._engine.read(self._name, self._types)
+        following = asyncio.ensure_future(self._reading.next())
         try:
-            await asyncio.wait({following, running}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({following, self._running}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not following.done():  # left behind it would take the next event, for nobody
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
-        if following.cancelled():
-            await running
-            return
-        yield following.result()
+        if not following.cancelled():
+            return following.result()
+        await self._running
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Give the event in hand back now, as `contextlib.aclosing` does it."""
+        if self._reading is not None:
+            self._reading.leave()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ def unconfigured() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def settings_of(terminal: Terminal, sim: Simulator, more: str = 'start = "all"') -> Settings:
-    terminal.log_in_by_pat(sim, more=f'{more}\n[http]\nlisten = ""', engine=AT_ONCE)
+def settings_of(terminal: Terminal, sim: Simulator, more: str = 'start = "all"', engine: str = AT_ONCE) -> Settings:
+    terminal.log_in_by_pat(sim, more=f'{more}\n[http]\nlisten = ""', engine=engine)
     return Settings.load(terminal.config)
 
 
@@ -65,6 +66,42 @@ async def test_a_loop_that_was_cancelled_while_it_waited_takes_nothing_from_the_
         subject = register(sim)
 
         assert (await first(engine, "mine", ADDED))["subject"] == subject
+
+
+async def test_leaving_with_an_event_in_hand_waits_for_nobody_and_keeps_the_event(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    settings = settings_of(terminal, sim, engine='interval = "200ms"\ngrace = "1h"')
+    async with asyncio.timeout(PATIENCE):
+        async with Poller(settings) as engine:
+            left = await first(engine, "mine", ADDED)
+        async with Poller(settings) as engine, aclosing(engine.events("mine", types=ADDED)) as events:
+            again = await anext(events)
+        assert again == left
+
+
+async def test_a_loop_that_is_still_at_work_when_the_engine_is_left_has_its_grace(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    seen: list[str] = []
+    has_one, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def work(engine: Poller) -> None:
+        async for event in engine.events("mine", types=ADDED):
+            seen.append(event["id"])
+            has_one.set()
+            await goes_on.wait()
+
+    settings = settings_of(terminal, sim, engine='interval = "200ms"\ngrace = "1h"')
+    async with asyncio.timeout(PATIENCE):
+        async with Poller(settings) as engine:
+            working = asyncio.create_task(work(engine))
+            await has_one.wait()
+            asyncio.get_running_loop().call_later(0.2, goes_on.set)  # while the engine is being left
+        await working
+        async with Poller(settings) as engine:
+            following = await first(engine, "mine", ADDED)
+    assert following["id"] not in seen  # it was dealt with within the grace, and is not told again
 
 
 async def test_a_consumer_is_owed_what_the_command_finds_while_its_program_is_down(
