@@ -214,8 +214,7 @@ class Pacing:
         target = self._roster.target(*key)
         assert target is not None, "a member is in the roster"
         now, wall = self._clock.monotonic(), self._clock.now().timestamp()
-        self._plan.put(key, key[0], self._weight(target, wall + self._plan.interval(key) / 2))
-        interval = self._plan.interval(key)
+        interval = self._plan.put(key, key[0], self._weight(target, wall + self._plan.interval(key) / 2))
         if not target.exposure and self._plan.scales.get(key[0]):
             # All first looks come together; what follows them must not, nor come before the floor.
             self._phase = (self._phase + _GOLDEN) % 1.0
@@ -299,7 +298,7 @@ class Pacing:
             if until > now:
                 self.at(found, until)  # its turn comes as soon as its connection may call again
                 continue
-            self._forget(found)
+            self._take_out(self._pool(found[0]), found)
             key = found
         return key
 

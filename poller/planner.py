@@ -113,17 +113,22 @@ class Plan(Generic[Key]):
         """By connection: a target's interval is this times its stretch, within the bounds."""
         return self._scales
 
-    def put(self, key: Key, connection: str, weight: Weight) -> None:
-        """Add a target, or change its weight; intervals of the others change with the next `settle`."""
+    def put(self, key: Key, connection: str, weight: Weight) -> float:
+        """Add a target, or change its weight; intervals of the others change with the next `settle`. Returns its own
+        interval in seconds."""
         stretch = weight.stretch
         placed = _Placed(connection, weight, _number(stretch), stretch)
         known, self._weights[key] = self._weights.get(key), placed
-        if known is not None:
-            self._groups[known.connection].count(known, -1)
         group = self._groups.get(connection)
         if group is None:
             group = self._groups[connection] = _Group()
-        group.count(placed, 1)
+        if known is not None and known.connection == connection and known.number == placed.number:
+            group.change(known, placed)
+        else:
+            if known is not None:
+                self._groups[known.connection].count(known, -1)
+            group.count(placed, 1)
+        return self._clamped(connection, stretch)
 
     def hint(self, connection: str, cost: float) -> None:
         """Plan for a count hint whose readings cost so many calls; 0: for none."""
@@ -281,6 +286,17 @@ class _Group:
         self.announced = max(self.announced + sign * weight.announced, 0.0)
         if not of.targets:
             del self.classes[number]
+
+    def change(self, known: _Placed, placed: _Placed) -> None:
+        """One of a class has another weight, and stays in it."""
+        of, before, after = self.classes[placed.number], known.weight, placed.weight
+        of.cost += after.cost - before.cost
+        of.rate += after.rate - before.rate
+        of.stretches += placed.stretch - known.stretch
+        announced = after.announced - before.announced
+        if announced:
+            of.announced += announced
+            self.announced = max(self.announced + announced, 0.0)
 
     def calls(self, scale: float, floor: float, ceiling: float) -> float:
         """Calls a second at this scale; infinite where an interval is 0."""
