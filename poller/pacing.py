@@ -307,10 +307,10 @@ class Pacing:
         for pool in self._pools.values():
             if pool.opens() > now or (pool.ready is not None and pool.ready > now):
                 continue
-            for since, pace, soonest, key in pool.firsts.values():
-                share = (now - since) * pace
-                if share > most and soonest <= now:
-                    best, most = key, share
+            for first in pool.firsts.values():
+                share = (now - first.since) * first.pace
+                if share > most and first.soonest <= now:
+                    best, most = first.key, share
         return best
 
     def _ready_at(self, pool: Pool) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
 
 from poller.agenda import Agenda
 from state.records import Scope
@@ -16,8 +15,9 @@ Key = tuple[str, Scope]  # connection and scope
 _MEMORY = 3 * 3600.0
 
 
-class First(NamedTuple):
-    """Whoever has waited longest in a level: each decision looks at these, and at nobody else."""
+@dataclass(slots=True)
+class First:
+    """Whoever has waited longest in a level: each decision looks at all of these, and at nobody else."""
 
     since: float  # monotonic
     pace: float  # intervals a second
