@@ -72,8 +72,11 @@ class Inquiry:
         poll.items = [_with(item, found.data.get(item.row.key)) for item in poll.items]
 
     def _denies(self, poll: Poll, body: bytes, record: Record, row: RecordRow, change: Change) -> bool:
-        denied = self._differing(poll, record.body, body).intersection(change.changed)
-        if denied and denied <= self._differing(poll, row.body, body):  # neither old nor new
+        differing = self._differing(poll, record.body, body)
+        denied = differing.intersection(change.changed)
+        is_neither = denied and denied <= self._differing(poll, row.body, body)  # neither old nor new
+        # What looks exactly as it did before its last change is an old copy, unless all of it is true again.
+        if is_neither or (differing and not denied and record.fingerprint == row.previous):
             return self._doubts.is_unclear(poll.target.scope, record.key)
         self._doubts.clear(poll.target.scope, record.key)
         return bool(denied)

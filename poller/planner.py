@@ -21,6 +21,9 @@ HOUR, DAY = 3600.0, 86_400.0
 _PER_OCTAVE = 16  # classes of stretch per doubling
 _CLASSES_PER_LEVEL = 4
 _HALVINGS = 40
+# Without any interval a target is polled again as soon as it has answered. So long (seconds) that is taken to last
+# where calls a day are told: they cannot be without an end.
+_ANSWER = 0.1
 _MOST_SURGE = 8.0
 _MOST = 1e18  # what is this large might as well be infinite
 
@@ -203,7 +206,7 @@ class Plan(Generic[Key]):
             return Outlook()
         scale, hint = self._scales.get(connection, 0.0), self.hint_interval(connection)
         ceiling = math.inf if connection in self.strained else self.ceiling
-        calls = group.calls(scale, self.floor, ceiling)
+        calls = group.calls(scale, max(self.floor, _ANSWER), max(ceiling, _ANSWER))
         intervals = {number: self._clamped(connection, of.stretch) for number, of in group.classes.items()}
         own = [(of, intervals[number]) for number, of in group.classes.items()]
         news = sum(of.rate + of.announced for of, _ in own)

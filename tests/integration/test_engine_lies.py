@@ -60,6 +60,33 @@ async def test_a_list_that_goes_back_two_changes_changes_nothing(goto, home):
     assert [event["data"]["firstName"] for event in changes] == ["Two", "Three"]
 
 
+async def test_an_old_copy_that_is_true_again_in_part_makes_no_person_that_never_was(goto, home):
+    """The list shows the last but one state. Its status is the present one by chance, its name is not."""
+    webinar, (person,) = await known(goto, home)
+    goto.alter(webinar, person, status="APPROVED", firstName="Two")
+    await home.sweep()
+    old = dict(goto.webinars[webinar].people[person])
+    goto.alter(webinar, person, status="DENIED")
+    await home.sweep()
+    goto.alter(webinar, person, status="APPROVED", firstName="Three")
+    goto.lie(REGISTRANTS, lambda items: [old])
+    await home.sweep(3)
+    changes = await home.events("registrant.changed")
+    seen = [(event["data"]["status"], event["data"]["firstName"]) for event in changes]
+    assert seen == [("APPROVED", "Two"), ("DENIED", "Two"), ("APPROVED", "Three")]
+
+
+async def test_a_change_back_is_told_although_its_own_get_always_shows_more(goto, home):
+    """A field that list and object show differently for good does not hide what both agree on."""
+    goto.shape = lambda operation, item: {**item, "lastName": "Other"} if operation == REGISTRANT else item
+    webinar, (person,) = await known(goto, home)
+    for name in ("Two", "One", "Two"):
+        goto.alter(webinar, person, firstName=name)
+        await home.sweep(3)
+    changes = await home.events("registrant.changed")
+    assert [event["data"]["firstName"] for event in changes] == ["Two", "One", "Two"]
+
+
 async def test_an_old_copy_of_the_webinar_list_changes_nothing(goto, home):
     webinar, _ = await known(goto, home, subject="One")
     old = dict(goto.webinars[webinar].body)

@@ -36,6 +36,13 @@ def test_where_calls_are_plenty_everything_is_polled_at_the_floor():
     assert [plan.interval(name) for name in ("acme 1", "acme 2")] == [120.0, 120.0]
 
 
+def test_without_an_interval_and_without_limits_the_calls_of_a_day_are_still_a_number():
+    plan = plan_of({"acme 1": 100.0, "acme 2": 0.01}, Budget(math.inf, {"acme": math.inf}), floor=0.0, ceiling=3600.0)
+    outlook = plan.outlook("acme")
+    assert (outlook.mean_interval, outlook.mean_delay) == (0.0, 0.0)
+    assert 0 < outlook.calls_per_day < math.inf
+
+
 def test_where_calls_are_scarce_intervals_go_with_the_root_of_the_rate_and_use_all_there_is():
     rates = {f"acme {number}": 100.0 / (number + 1) ** 1.3 for number in range(40)}
     plan = plan_of(rates, Budget(500 / DAY, {"acme": math.inf}))
