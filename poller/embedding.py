@@ -42,6 +42,7 @@ class Poller:
         if self._app is not None:
             raise UsageError("the engine is open already: enter it once, and share what `async with` gives")
         quiet()
+        self._inboxes = {}  # those of an earlier time may belong to a loop of asyncio's that is closed
         self._app = await App.open(self._settings)
         try:
             for name, pattern, call in self._handlers:
@@ -163,7 +164,10 @@ def _name_of(call: Callable[..., object]) -> str:
 
 
 class Events:
-    """A loop over a consumer's events. No generator: a loop that was left by `break` is noticed at once."""
+    """A loop over a consumer's events. No generator: a loop that was left by `break` is noticed at once.
+
+    A new loop over the same object begins with the event that the one before was left at.
+    """
 
     def __init__(self, engine: Poller, name: str, types: Sequence[str]) -> None:
         self._engine, self._name, self._types = engine, name, types
@@ -171,14 +175,19 @@ class Events:
         self._running: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> Self:
+        self._leave()
         return self
 
     async def __anext__(self) -> dict[str, Any]:
         if self._reading is None or self._running is None:
             self._reading, self._running = await self._engine.read(self._name, self._types)
+        self._reading.acknowledge()
         following = asyncio.ensure_future(self._reading.next())
         try:
             await asyncio.wait({following, self._running}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._leave()  # an event that has come at this very moment was seen by nobody
+            raise
         finally:
             if not following.done():  # left behind it would take the next event, for nobody
                 following.cancel()
@@ -190,5 +199,9 @@ class Events:
 
     async def aclose(self) -> None:
         """Give the event in hand back now, as `contextlib.aclosing` does it."""
+        self._leave()
+
+    def _leave(self) -> None:
         if self._reading is not None:
             self._reading.leave()
+            self._reading = None

@@ -80,7 +80,8 @@ class Outlets:
         name = consumer.sink.name
         if name in {sink.name for sink in self._settings().sinks}:
             raise UsageError(f'a sink named "{name}" stands in the settings; give the consumer another name')
-        self.consumers[name] = consumer
         await self._store.save_consumer(name, consumer.types)
+        served, self.consumers[name] = self.consumers.get(name), consumer
         self._changed()
-        await self._dispatcher.add(consumer.sink)
+        if served is None or served.sink is not consumer.sink:  # or else only the types are others
+            await self._dispatcher.add(consumer.sink)

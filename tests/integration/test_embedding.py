@@ -13,7 +13,11 @@ import structlog
 
 from poller import Poller, Settings
 from poller.errors import Reauthorize, UsageError
+from poller.inbox import Inbox
 from poller.simulator import Simulator
+from poller.sink_loop import SinkLoop
+from state.errors import StateUnavailable
+from state.sqlite import SqliteStore
 from tests.integration.terminal import PATIENCE, Terminal
 from tests.integration.terminal_world import LOG, register
 
@@ -66,6 +70,85 @@ async def test_a_loop_that_was_cancelled_while_it_waited_takes_nothing_from_the_
         subject = register(sim)
 
         assert (await first(engine, "mine", ADDED))["subject"] == subject
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_one_object_that_is_looped_over_again_begins_with_the_event_it_was_left_at(
+    terminal: Terminal, sim: Simulator, is_closed: bool
+) -> None:
+    async with Poller(settings_of(terminal, sim)) as engine, asyncio.timeout(PATIENCE):
+        events = engine.events("mine", types=ADDED)
+        left = await anext(events)
+        if is_closed:
+            await events.aclose()
+
+        assert await anext(aiter(events)) == left
+
+
+async def test_an_event_that_comes_just_when_its_loop_gives_up_waiting_is_not_lost(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[Any] = []
+
+    async def take_too_late(inbox: Inbox) -> Any:
+        came.append(await take(inbox))
+        waiting.cancel()
+        return came[-1]
+
+    take = Inbox.take
+    async with Poller(settings_of(terminal, sim)) as engine, asyncio.timeout(PATIENCE):
+        events = engine.events("mine", types=ADDED)
+        with monkeypatch.context() as patched:
+            patched.setattr(Inbox, "take", take_too_late)
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.wait({waiting})
+
+        assert waiting.cancelled()
+        assert await anext(events) == came[0][0].event
+
+
+async def test_asking_for_other_types_takes_no_event_from_a_loop_at_work(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain = SinkLoop.drain
+    monkeypatch.setattr(SinkLoop, "drain", lambda loop, _: drain(loop, 0.0))  # a grace that is over at once
+    async with Poller(settings_of(terminal, sim)) as engine, asyncio.timeout(PATIENCE):
+        at_work = engine.events("mine", types=ADDED)
+        in_hand = await anext(at_work)
+        other, _ = await engine.read("mine", ["registrant.*"])
+        following = asyncio.ensure_future(other.next())
+        more = asyncio.ensure_future(anext(at_work))  # it comes back, and has to wait its turn
+
+        assert (await following)["id"] != in_hand["id"]
+        other.acknowledge()
+        await more
+
+
+async def test_a_loop_that_could_not_be_written_down_gets_its_events_at_the_second_try(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise StateUnavailable("the disk is full")
+
+    async with Poller(settings_of(terminal, sim)) as engine:
+        with monkeypatch.context() as patched, pytest.raises(StateUnavailable):
+            patched.setattr(SqliteStore, "save_consumer", full)
+            await first(engine, "mine", ADDED)
+
+        assert await first(engine, "mine", ADDED)
+
+
+async def test_an_engine_that_was_left_can_be_entered_again_from_another_event_loop(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    engine = Poller(settings_of(terminal, sim))
+
+    async def use() -> dict[str, Any]:
+        async with engine:
+            return await first(engine, "mine", ADDED)
+
+    left = await asyncio.to_thread(asyncio.run, use())
+    assert await asyncio.to_thread(asyncio.run, use()) == left
 
 
 async def test_leaving_with_an_event_in_hand_waits_for_nobody_and_keeps_the_event(
