@@ -213,6 +213,19 @@ async def test_a_consumer_is_owed_what_the_command_finds_while_its_program_is_do
     assert found[1] == subject
 
 
+async def test_a_sink_that_was_a_consumer_once_fails_a_single_pass_like_any_other(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    async with Poller(settings_of(terminal, sim)) as engine:
+        await first(engine, "mine", ADDED)
+    nobody = '[[sinks]]\nname = "mine"\ntype = "webhook"\nurl = "http://127.0.0.1:9/"\nallow_private = true'
+    terminal.log_in_by_pat(sim, nobody)
+
+    said = await terminal.run("run", "--once")
+
+    assert said.code == 1 and "deliveries remain (mine: " in said.err
+
+
 async def test_a_consumer_whose_program_is_gone_for_good_is_owed_nothing_once_it_is_dropped(
     terminal: Terminal, sim: Simulator
 ) -> None:
