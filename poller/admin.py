@@ -177,10 +177,9 @@ class Admin:
     def _polled(self, connection: str) -> None:
         """What appears during a pause is told on resume and as news: nothing may take it in before."""
         self._active(connection)
-        if self._app.switches.is_paused("connection", connection):
-            raise UsageError(
-                f'connection "{connection}" is paused; `poller connections resume {connection}` comes first'
-            )
+        if (pause := self._app.pause_of(connection, self._app.roster)) is not None:
+            kind, name = pause
+            raise UsageError(f'{kind} "{name}" is paused; `poller {kind}s resume {name}` comes first')
 
     async def reload(self) -> Result:
         return {"changed": await self._app.reload(self._load())}

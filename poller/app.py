@@ -259,15 +259,16 @@ class App:
             if connected.settings.active
             and name in self.engine.links
             and roster.connection(name).status == "active"
-            and not self._rests(connected, roster)
+            and self.pause_of(name, roster) is None
         ]
 
-    def _rests(self, connected: Connected, roster: Roster) -> bool:
-        """Whether a connection is paused, or the one organizer whose connection it is."""
-        if self.switches.is_paused("connection", connected.name):
-            return True
-        own = roster.connection(connected.name).organizer_key
-        return not connected.settings.account and self.switches.is_paused("organizer", own)
+    def pause_of(self, name: str, roster: Roster) -> tuple[str, str] | None:
+        """The kind and name of what keeps a connection at rest: itself, or the one organizer whose connection it is."""
+        if self.switches.is_paused("connection", name):
+            return "connection", name
+        own = roster.connection(name).organizer_key
+        is_paused = not self.connected[name].settings.account and self.switches.is_paused("organizer", own)
+        return ("organizer", own) if is_paused else None
 
     def _wants(self, roster: Roster, target: Target) -> bool:
         if self.switches.is_paused("organizer", target.organizer_key):
