@@ -17,9 +17,10 @@ from poller.inbox import Inbox
 from poller.simulator import Simulator
 from poller.sink_loop import SinkLoop
 from state.errors import StateUnavailable
+from state.records import ConnectionState
 from state.sqlite import SqliteStore
 from tests.integration.terminal import PATIENCE, Terminal
-from tests.integration.terminal_world import LOG, register
+from tests.integration.terminal_world import LOG, pat_of, register
 
 # No loop of these tests needs time to finish what it was given.
 AT_ONCE = 'interval = "200ms"\ngrace = "0s"'
@@ -275,6 +276,34 @@ async def test_a_loop_ends_with_the_reason_where_nothing_can_work_without_a_logi
     with pytest.raises(Reauthorize, match="poller login"):
         async with Poller(settings) as engine:
             await first(engine, "mine", ADDED)
+
+
+async def test_an_engine_that_ends_for_want_of_a_login_has_told_so_of_each_connection(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = SqliteStore.save_connection
+
+    async def save_slowly(store: SqliteStore, state: ConnectionState) -> None:
+        await save(store, state)
+        for _ in range(20_000 if state.name == "b" else 0):  # what else can go on meanwhile does
+            await asyncio.sleep(0)
+
+    both = "".join(f'[[connections]]\nname = "{name}"\npat = "{pat_of(sim, n)}"\n' for n, name in enumerate("ab"))
+    terminal.write(both, engine=AT_ONCE)
+    settings = Settings.load(terminal.config)
+    async with Poller(settings) as engine:
+        await engine.sync()
+    for organizer in sim.world.organizers:
+        sim.oauth.revoke(organizer.organizer_key)
+    monkeypatch.setattr(SqliteStore, "save_connection", save_slowly)
+    with pytest.raises(Reauthorize):
+        async with Poller(settings) as engine:
+            await engine.run()
+
+    store = await SqliteStore.read(terminal.state)
+    told = [(event.connection, event.type) for event in await store.latest(None, 9)]
+    await store.close()
+    assert sorted(told) == [(name, "poller.connection.unauthorized") for name in "ab"]
 
 
 async def test_entering_that_fails_gives_the_state_back(terminal: Terminal, sim: Simulator) -> None:
