@@ -31,7 +31,7 @@ from poller.scheduler import NotPolled
 from poller.settings import Settings, changed
 from poller.settings.nearest import suggestion
 from state.errors import NothingThere
-from state.events import GOTO
+from state.events import full_type
 from state.store import Backlog, Select, walk_events
 
 Result = Any
@@ -433,7 +433,7 @@ def _not_polled(webinar: str) -> UsageError:
 
 def _full(types: Iterable[str]) -> list[str]:
     """Event types may be written with or without `com.goto.`."""
-    return [name if name.startswith((GOTO, "poller.")) else GOTO + name for name in types]
+    return [full_type(name) for name in types]
 
 
 def _counts(polls: Iterable[Polled]) -> dict[str, int]:

@@ -14,6 +14,7 @@ import structlog
 from poller import Poller, Settings
 from poller.errors import Reauthorize, UsageError
 from poller.inbox import Inbox
+from poller.scheduler import Scheduler
 from poller.simulator import Simulator
 from poller.sink_loop import SinkLoop
 from state.errors import StateUnavailable
@@ -276,6 +277,23 @@ async def test_a_loop_ends_with_the_reason_where_nothing_can_work_without_a_logi
     with pytest.raises(Reauthorize, match="poller login"):
         async with Poller(settings) as engine:
             await first(engine, "mine", ADDED)
+
+
+async def test_a_check_now_of_an_engine_that_ends_ends_with_it(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    said: list[object] = []
+    with pytest.raises(RuntimeError, match="a defect"):
+        async with Poller(settings_of(terminal, sim)) as engine, asyncio.timeout(PATIENCE):
+            await engine.sync()
+            monkeypatch.setattr(Scheduler, "_start_due", fail)
+            for _ in range(2):  # the one that it is in the midst of, and one that comes too late
+                said += await asyncio.gather(engine.sync(), return_exceptions=True)
+
+    assert [str(error) for error in said] == ["a defect", "a defect"]
 
 
 async def test_an_engine_that_ends_for_want_of_a_login_has_told_so_of_each_connection(
