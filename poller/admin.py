@@ -31,7 +31,7 @@ from poller.scheduler import NotPolled
 from poller.settings import Settings, changed
 from poller.settings.nearest import suggestion
 from state.errors import NothingThere
-from state.events import GOTO
+from state.events import full_type
 from state.store import Backlog, Select, walk_events
 
 Result = Any
@@ -177,10 +177,9 @@ class Admin:
     def _polled(self, connection: str) -> None:
         """What appears during a pause is told on resume and as news: nothing may take it in before."""
         self._active(connection)
-        if self._app.switches.is_paused("connection", connection):
-            raise UsageError(
-                f'connection "{connection}" is paused; `poller connections resume {connection}` comes first'
-            )
+        if (pause := self._app.pause_of(connection, self._app.roster)) is not None:
+            kind, name = pause
+            raise UsageError(f'{kind} "{name}" is paused; `poller {kind}s resume {name}` comes first')
 
     async def reload(self) -> Result:
         return {"changed": await self._app.reload(self._load())}
@@ -434,7 +433,7 @@ def _not_polled(webinar: str) -> UsageError:
 
 def _full(types: Iterable[str]) -> list[str]:
     """Event types may be written with or without `com.goto.`."""
-    return [name if name.startswith((GOTO, "poller.")) else GOTO + name for name in types]
+    return [full_type(name) for name in types]
 
 
 def _counts(polls: Iterable[Polled]) -> dict[str, int]:

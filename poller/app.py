@@ -83,7 +83,7 @@ class App:
         self.roster = Roster()
         self.connected: dict[str, Connected] = {}
         self.watch = Watch(
-            lambda *refusal: self._refused(*refusal), self._sink_changed, self._in_maintenance, self._denied
+            lambda *refusal: self.logins.refuse(*refusal), self._sink_changed, self._in_maintenance, self._denied
         )
         self.transport = Transport(transport_settings(settings), self.watch.called)
         self.tokens = SealedTokens(store, vault, key_lost=key_lost)
@@ -198,6 +198,7 @@ class App:
             announce=self.announcer.announce,
             spawn=self.spawn,
             refused=self.watch.refused,
+            hopeless=self._nothing_works,
         )
 
     async def _rewire(self, name: str) -> None:
@@ -259,15 +260,15 @@ class App:
             if connected.settings.active
             and name in self.engine.links
             and roster.connection(name).status == "active"
-            and not self._rests(connected, roster)
+            and self.pause_of(name, roster) is None
         ]
 
-    def _rests(self, connected: Connected, roster: Roster) -> bool:
-        """Whether a connection is paused, or the one organizer whose connection it is."""
-        if self.switches.is_paused("connection", connected.name):
-            return True
-        own = roster.connection(connected.name).organizer_key
-        return not connected.settings.account and self.switches.is_paused("organizer", own)
+    def pause_of(self, name: str, roster: Roster) -> tuple[str, str] | None:
+        """The kind and name of what keeps a connection at rest: itself, or the one organizer whose connection it is."""
+        if self.switches.is_paused("connection", name):
+            return "connection", name
+        own, is_account = roster.connection(name).organizer_key, self.connected[name].settings.account
+        return None if is_account or not self.switches.is_paused("organizer", own) else ("organizer", own)
 
     def _wants(self, roster: Roster, target: Target) -> bool:
         if self.switches.is_paused("organizer", target.organizer_key):
@@ -370,14 +371,13 @@ class App:
         polled = len(self.scheduler.worth_asking())
         return polled == 0 or self.watch.failing < polled
 
-    async def _refused(self, name: str, error: Reauthorize) -> None:
-        """Stop a connection. If none is left, and nothing has worked since the start, there is nothing to wait for.
+    def _nothing_works(self) -> None:
+        """If nothing has since the start, there is nothing to wait for.
 
         A stored access token may look good until its first use, so a poll may be what finds out. Once something has
         worked the engine stays: what is pending is delivered, what others pull is served, and a login resumes it.
         """
-        await self.logins.refuse(name, error)
-        if self.logins.hopeless() and not self.watch.counts.completed:
+        if not self.watch.counts.completed:
             self._hopeless = True
             self.stop()
 

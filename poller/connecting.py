@@ -166,6 +166,7 @@ class Connected:
             count_hint=self._count_hint(state),
             enrich=self.settings.enrich,
             details={"participant": Answers(self.client)} if self.settings.answers else {},
+            login=self.authenticator,
         )
 
     def _webinar_sources(self, state: ConnectionState, admits: Callable[[str], bool], readers: Readers) -> list[Source]:

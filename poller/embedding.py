@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,7 +21,8 @@ from poller.settings.event_types import pattern as short_pattern
 from poller.sinks.base import SinkContext
 from poller.sinks.function import FunctionSettings, FunctionSink, is_coroutine
 
-Coroutine = TypeVar("Coroutine", bound=Callable[[dict[str, Any]], Awaitable[object]])
+Handler = TypeVar("Handler", bound=Callable[[dict[str, Any]], Awaitable[object]])
+Value = TypeVar("Value")
 
 
 class Poller:
@@ -42,6 +43,7 @@ class Poller:
         if self._app is not None:
             raise UsageError("the engine is open already: enter it once, and share what `async with` gives")
         quiet()
+        self._inboxes = {}  # those of an earlier time may belong to a loop of asyncio's that is closed
         self._app = await App.open(self._settings)
         try:
             for name, pattern, call in self._handlers:
@@ -72,7 +74,7 @@ class Poller:
             await self._app.close()
             self._app, self._running = None, None
 
-    def on(self, pattern: str, *, name: str) -> Callable[[Coroutine], Coroutine]:
+    def on(self, pattern: str, *, name: str) -> Callable[[Handler], Handler]:
         """Register a coroutine for events of a type (`registrant.*`); to be used before entering.
 
         It is retried like any sink when it raises; poller.errors.Refused makes an event a dead letter at once.
@@ -82,7 +84,7 @@ class Poller:
         if not name:
             raise UsageError("a handler needs a name, which is its identity across restarts")
 
-        def register(call: Coroutine) -> Coroutine:
+        def register(call: Handler) -> Handler:
             if not is_coroutine(call):
                 raise UsageError(f'handler "{name}": {_name_of(call)} is not a coroutine function (async def)')
             if self._app is not None:
@@ -136,16 +138,37 @@ class Poller:
         await asyncio.shield(self._running)
 
     async def sync(self, connection: str | None = None, webinar: str | None = None) -> dict[str, Any]:
-        """Check now; returns after the commit with counts."""
+        """Check now; returns after the commit with counts. Raises what ended the engine before."""
         self.start()
+        assert self._running is not None
         admin = Admin(self._opened(), lambda: self._settings, running=True)
-        result: dict[str, Any] = await admin.sync(connection, webinar, wait=True)
+        checked = await _ended(admin.sync(connection, webinar, wait=True), self._running)
+        if checked.cancelled():
+            raise UsageError("the engine was left while it checked")
+        result: dict[str, Any] = checked.result()
         return result
 
     def _opened(self) -> App:
         if self._app is None:
             raise UsageError("the engine is not open: use it inside `async with Poller(settings) as engine`")
         return self._app
+
+
+async def _ended(work: Coroutine[Any, Any, Value], running: asyncio.Task[None]) -> asyncio.Future[Value]:
+    """What only a running engine can bring to its end: done, or cancelled where the engine was left before.
+
+    Raises what else ended the engine.
+    """
+    doing = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({doing, running}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not doing.done():  # left behind it would take the next event, for nobody
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
+    if doing.cancelled():
+        await asyncio.shield(running)
+    return doing
 
 
 def _patterns(whose: str, types: str | Sequence[str]) -> tuple[str, ...]:
@@ -163,7 +186,10 @@ def _name_of(call: Callable[..., object]) -> str:
 
 
 class Events:
-    """A loop over a consumer's events. No generator: a loop that was left by `break` is noticed at once."""
+    """A loop over a consumer's events. No generator: a loop that was left by `break` is noticed at once.
+
+    A new loop over the same object begins with the event that the one before was left at.
+    """
 
     def __init__(self, engine: Poller, name: str, types: Sequence[str]) -> None:
         self._engine, self._name, self._types = engine, name, types
@@ -171,24 +197,27 @@ class Events:
         self._running: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> Self:
+        self._leave()
         return self
 
     async def __anext__(self) -> dict[str, Any]:
         if self._reading is None or self._running is None:
             self._reading, self._running = await self._engine.read(self._name, self._types)
-        following = asyncio.ensure_future(self._reading.next())
+        self._reading.acknowledge()
         try:
-            await asyncio.wait({following, self._running}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not following.done():  # left behind it would take the next event, for nobody
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
-        if not following.cancelled():
-            return following.result()
-        await self._running
-        raise StopAsyncIteration
+            following = await _ended(self._reading.next(), self._running)
+        except asyncio.CancelledError:
+            self._leave()  # an event that has come at this very moment was seen by nobody
+            raise
+        if following.cancelled():
+            raise StopAsyncIteration
+        return following.result()
 
     async def aclose(self) -> None:
         """Give the event in hand back now, as `contextlib.aclosing` does it."""
+        self._leave()
+
+    def _leave(self) -> None:
         if self._reading is not None:
             self._reading.leave()
+            self._reading = None

@@ -76,7 +76,8 @@ class Engine:
                 return await self._run(poll)
             except (PollerError, StateUnavailable) as error:
                 self._store.note_poll(poll.row("failed", self._seconds(poll), str(error)))
-                if isinstance(error, Reauthorize) and self.links.get(target.connection) is not poll.link:
+                current = self.links.get(target.connection, poll.link)
+                if isinstance(error, Reauthorize) and current.login is not poll.link.login:
                     # Somebody has logged in meanwhile: what was refused is not what is used from now on.
                     raise Wait(f"{target.connection}: its login was replaced during the poll") from error
                 raise

@@ -61,7 +61,7 @@ class Inbox:
 
 
 class Reading:
-    """One loop over an inbox, for ever. It acknowledges an event when it asks for the next one.
+    """One loop over an inbox, for ever.
 
     However it is left (a `break`, an error, `aclose`), the event in hand is given back, for the next loop.
     """
@@ -73,12 +73,15 @@ class Reading:
         self._left = False
         inbox.readings += 1
 
-    async def next(self) -> dict[str, Any]:
-        """A CloudEvent. A second one is not to be asked for before this has returned."""
+    def acknowledge(self) -> None:
+        """What is in hand was dealt with."""
         if self._in_hand is not None:
             (_, taken), self._in_hand = self._in_hand, None
             if not taken.done():
                 taken.set_result(None)
+
+    async def next(self) -> dict[str, Any]:
+        """A CloudEvent, in hand from then on. A second one is not to be asked for before this has returned."""
         self._in_hand = await self._inbox.take()
         return dict(self._in_hand[0].event)
 

@@ -43,6 +43,7 @@ class Wiring:
     announce: Announce
     spawn: Callable[[Coroutine[Any, Any, None], str], object]  # a task of the process
     refused: Callable[[str, Reauthorize], Awaitable[None]]  # report it, once for all who find out
+    hopeless: Callable[[], None]  # no connection can work without a login any more
 
 
 class Logins:
@@ -57,6 +58,7 @@ class Logins:
         self._wiring = wiring
         self._denials: Counter[str] = Counter()
         self._probing: set[str] = set()
+        self._refusing = 0  # refusals that are being written down and told of
         self._introducing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._log = structlog.get_logger("poller")
 
@@ -170,11 +172,16 @@ class Logins:
 
     async def refuse(self, name: str, error: Reauthorize) -> None:
         """Stop this connection, and only this one, until somebody logs in."""
-        if self._roster.connection(name).status == "unauthorized":
-            return
-        await self._set_status(name, "unauthorized", str(error))
-        data = {"connection": name, "reason": str(error)}
-        await self._wiring.announce("poller.connection.unauthorized", f"connections/{name}", name, data)
+        self._refusing += 1
+        try:
+            if self._roster.connection(name).status != "unauthorized":
+                await self._set_status(name, "unauthorized", str(error))
+                data = {"connection": name, "reason": str(error)}
+                await self._wiring.announce("poller.connection.unauthorized", f"connections/{name}", name, data)
+        finally:
+            self._refusing -= 1
+            if not self._refusing and self.hopeless():  # and all of them have been told of
+                self._wiring.hopeless()
 
     # ── permission ───────────────────────────────────────────────────────────────────────────────────────────────────
 

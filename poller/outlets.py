@@ -29,7 +29,7 @@ class Outlets:
         changed: Callable[[], None],
     ) -> None:
         self.consumers: dict[str, Consumer] = {}
-        self.away: dict[str, tuple[str, ...]] = {}  # consumers of programs that are not running, and what they want
+        self._stored: dict[str, tuple[str, ...]] = {}  # consumers that the state knew at the start, and their types
         self.subscriptions = Subscriptions(
             store, vault, context, dispatcher, changed, lambda: settings().http.allow_private
         )
@@ -40,15 +40,21 @@ class Outlets:
 
     async def load(self) -> None:
         await self._store.register_sinks([sink.name for sink in self._settings().sinks])
-        self.away = {name: tuple(types) for name, types in (await self._store.consumers()).items()}
+        self._stored = {name: tuple(types) for name, types in (await self._store.consumers()).items()}
         await self.subscriptions.load()
-        if self.away:
+        if self._stored:
             self._changed()
 
     def forget(self, name: str) -> None:
         """A consumer that is away will not come back."""
-        if self.away.pop(name, None) is not None:
+        if self._stored.pop(name, None) is not None:
             self._changed()
+
+    @property
+    def away(self) -> dict[str, tuple[str, ...]]:
+        """Consumers of programs that are not running, and what they want."""
+        served = set(self.names)
+        return {name: types for name, types in self._stored.items() if name not in served}
 
     @property
     def names(self) -> list[str]:
@@ -80,7 +86,8 @@ class Outlets:
         name = consumer.sink.name
         if name in {sink.name for sink in self._settings().sinks}:
             raise UsageError(f'a sink named "{name}" stands in the settings; give the consumer another name')
-        self.consumers[name] = consumer
         await self._store.save_consumer(name, consumer.types)
+        served, self.consumers[name] = self.consumers.get(name), consumer
         self._changed()
-        await self._dispatcher.add(consumer.sink)
+        if served is None or served.sink is not consumer.sink:  # or else only the types are others
+            await self._dispatcher.add(consumer.sink)

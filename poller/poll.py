@@ -28,6 +28,7 @@ class Link:
     count_hint: CountHint | None = None
     enrich: bool = False  # ask for each new registrant's details
     details: Mapping[str, Details] = field(default_factory=dict)  # by kind of record
+    login: object = None  # what its calls are made with; another one after every login
 
 
 @dataclass(frozen=True, slots=True)

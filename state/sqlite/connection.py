@@ -90,13 +90,15 @@ async def connect(path: str, *, writable: bool) -> Connection:
 
 def at_one_moment(db: sqlite3.Connection, work: Work[T]) -> T:
     """What `work` reads, all of it as one commit left it: between two statements of its own the writer may commit."""
-    if db.in_transaction:
+    is_within_another = db.in_transaction
+    if is_within_another:
         return work(db)
     db.execute("BEGIN")
     try:
         return work(db)
     finally:
-        db.execute("COMMIT")
+        if db.in_transaction:  # an I/O error has ended it already, and is what the caller has to hear of
+            db.execute("COMMIT")
 
 
 def uri(path: str, mode: str) -> str:

@@ -252,6 +252,24 @@ async def test_webinars_are_still_looked_for_after_the_first_look(terminal: Term
     assert subjects(terminal).count(f"webinars/{made.webinar_key}") == 1
 
 
+async def test_neither_a_check_now_nor_a_backfill_takes_the_news_of_a_paused_organizer_away(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    terminal.log_in_by_pat(sim, LOG)
+    await terminal.run("run", "--once")
+    await terminal.run("organizers", "pause", key_of(sim))
+    webinar = sim.world.create_webinar(key_of(sim)).webinar_key
+    for command in (("sync", "acme"), ("backfill", "acme", "--since", "P1Y")):
+        said = await terminal.run(*command)
+        assert said.code == 2 and f"poller organizers resume {key_of(sim)}" in said.err and said.out == ""
+
+    await terminal.run("organizers", "resume", key_of(sim))
+    await terminal.run("run", "--once")
+
+    [event] = [event for event in events(terminal) if event["subject"] == f"webinars/{webinar}"]
+    assert "backfill" not in event
+
+
 async def test_a_paused_organizer_of_an_account_is_left_out(terminal: Terminal, sim: Simulator) -> None:
     admin = sim.world.admin
     goto = f'[[connections]]\nname = "acme"\npat = "{admin.pat}"\naccount = true'

@@ -13,9 +13,15 @@ import structlog
 
 from poller import Poller, Settings
 from poller.errors import Reauthorize, UsageError
+from poller.inbox import Inbox
+from poller.scheduler import Scheduler
 from poller.simulator import Simulator
+from poller.sink_loop import SinkLoop
+from state.errors import StateUnavailable
+from state.records import ConnectionState
+from state.sqlite import SqliteStore
 from tests.integration.terminal import PATIENCE, Terminal
-from tests.integration.terminal_world import LOG, register
+from tests.integration.terminal_world import LOG, pat_of, register
 
 # No loop of these tests needs time to finish what it was given.
 AT_ONCE = 'interval = "200ms"\ngrace = "0s"'
@@ -66,6 +72,85 @@ async def test_a_loop_that_was_cancelled_while_it_waited_takes_nothing_from_the_
         subject = register(sim)
 
         assert (await first(engine, "mine", ADDED))["subject"] == subject
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_one_object_that_is_looped_over_again_begins_with_the_event_it_was_left_at(
+    terminal: Terminal, sim: Simulator, is_closed: bool
+) -> None:
+    async with Poller(settings_of(terminal, sim)) as engine, asyncio.timeout(PATIENCE):
+        events = engine.events("mine", types=ADDED)
+        left = await anext(events)
+        if is_closed:
+            await events.aclose()
+
+        assert await anext(aiter(events)) == left
+
+
+async def test_an_event_that_comes_just_when_its_loop_gives_up_waiting_is_not_lost(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[Any] = []
+
+    async def take_too_late(inbox: Inbox) -> Any:
+        came.append(await take(inbox))
+        waiting.cancel()
+        return came[-1]
+
+    take = Inbox.take
+    async with Poller(settings_of(terminal, sim)) as engine, asyncio.timeout(PATIENCE):
+        events = engine.events("mine", types=ADDED)
+        with monkeypatch.context() as patched:
+            patched.setattr(Inbox, "take", take_too_late)
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.wait({waiting})
+
+        assert waiting.cancelled()
+        assert await anext(events) == came[0][0].event
+
+
+async def test_asking_for_other_types_takes_no_event_from_a_loop_at_work(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain = SinkLoop.drain
+    monkeypatch.setattr(SinkLoop, "drain", lambda loop, _: drain(loop, 0.0))  # a grace that is over at once
+    async with Poller(settings_of(terminal, sim)) as engine, asyncio.timeout(PATIENCE):
+        at_work = engine.events("mine", types=ADDED)
+        in_hand = await anext(at_work)
+        other, _ = await engine.read("mine", ["registrant.*"])
+        following = asyncio.ensure_future(other.next())
+        more = asyncio.ensure_future(anext(at_work))  # it comes back, and has to wait its turn
+
+        assert (await following)["id"] != in_hand["id"]
+        other.acknowledge()
+        await more
+
+
+async def test_a_loop_that_could_not_be_written_down_gets_its_events_at_the_second_try(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise StateUnavailable("the disk is full")
+
+    async with Poller(settings_of(terminal, sim)) as engine:
+        with monkeypatch.context() as patched, pytest.raises(StateUnavailable):
+            patched.setattr(SqliteStore, "save_consumer", full)
+            await first(engine, "mine", ADDED)
+
+        assert await first(engine, "mine", ADDED)
+
+
+async def test_an_engine_that_was_left_can_be_entered_again_from_another_event_loop(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    engine = Poller(settings_of(terminal, sim))
+
+    async def use() -> dict[str, Any]:
+        async with engine:
+            return await first(engine, "mine", ADDED)
+
+    left = await asyncio.to_thread(asyncio.run, use())
+    assert await asyncio.to_thread(asyncio.run, use()) == left
 
 
 async def test_leaving_with_an_event_in_hand_waits_for_nobody_and_keeps_the_event(
@@ -130,6 +215,19 @@ async def test_a_consumer_is_owed_what_the_command_finds_while_its_program_is_do
     assert found[1] == subject
 
 
+async def test_a_sink_that_was_a_consumer_once_fails_a_single_pass_like_any_other(
+    terminal: Terminal, sim: Simulator
+) -> None:
+    async with Poller(settings_of(terminal, sim)) as engine:
+        await first(engine, "mine", ADDED)
+    nobody = '[[sinks]]\nname = "mine"\ntype = "webhook"\nurl = "http://127.0.0.1:9/"\nallow_private = true'
+    terminal.log_in_by_pat(sim, nobody)
+
+    said = await terminal.run("run", "--once")
+
+    assert said.code == 1 and "deliveries remain (mine: " in said.err
+
+
 async def test_a_consumer_whose_program_is_gone_for_good_is_owed_nothing_once_it_is_dropped(
     terminal: Terminal, sim: Simulator
 ) -> None:
@@ -179,6 +277,51 @@ async def test_a_loop_ends_with_the_reason_where_nothing_can_work_without_a_logi
     with pytest.raises(Reauthorize, match="poller login"):
         async with Poller(settings) as engine:
             await first(engine, "mine", ADDED)
+
+
+async def test_a_check_now_of_an_engine_that_ends_ends_with_it(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    said: list[object] = []
+    with pytest.raises(RuntimeError, match="a defect"):
+        async with Poller(settings_of(terminal, sim)) as engine, asyncio.timeout(PATIENCE):
+            await engine.sync()
+            monkeypatch.setattr(Scheduler, "_start_due", fail)
+            for _ in range(2):  # the one that it is in the midst of, and one that comes too late
+                said += await asyncio.gather(engine.sync(), return_exceptions=True)
+
+    assert [str(error) for error in said] == ["a defect", "a defect"]
+
+
+async def test_an_engine_that_ends_for_want_of_a_login_has_told_so_of_each_connection(
+    terminal: Terminal, sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = SqliteStore.save_connection
+
+    async def save_slowly(store: SqliteStore, state: ConnectionState) -> None:
+        await save(store, state)
+        for _ in range(20_000 if state.name == "b" else 0):  # what else can go on meanwhile does
+            await asyncio.sleep(0)
+
+    both = "".join(f'[[connections]]\nname = "{name}"\npat = "{pat_of(sim, n)}"\n' for n, name in enumerate("ab"))
+    terminal.write(both, engine=AT_ONCE)
+    settings = Settings.load(terminal.config)
+    async with Poller(settings) as engine:
+        await engine.sync()
+    for organizer in sim.world.organizers:
+        sim.oauth.revoke(organizer.organizer_key)
+    monkeypatch.setattr(SqliteStore, "save_connection", save_slowly)
+    with pytest.raises(Reauthorize):
+        async with Poller(settings) as engine:
+            await engine.run()
+
+    store = await SqliteStore.read(terminal.state)
+    told = [(event.connection, event.type) for event in await store.latest(None, 9)]
+    await store.close()
+    assert sorted(told) == [(name, "poller.connection.unauthorized") for name in "ab"]
 
 
 async def test_entering_that_fails_gives_the_state_back(terminal: Terminal, sim: Simulator) -> None:

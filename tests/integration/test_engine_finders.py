@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from poller.admission import Start
@@ -229,5 +231,18 @@ async def test_a_refusal_of_credentials_that_were_replaced_during_the_poll_stops
     with pytest.raises(Wait, match="replaced"):
         await home.walk()
     goto.fail(WEBINARS, lambda: Reauthorize("log in again"))
+    with pytest.raises(Reauthorize):
+        await home.walk()
+
+
+async def test_a_refusal_counts_although_the_connection_was_linked_anew_for_the_sake_of_another_one(
+    goto: Goto, home: House
+) -> None:
+    def refused() -> Reauthorize:
+        links = home.engine.links
+        links["acme"] = replace(links["acme"])
+        return Reauthorize("log in again")
+
+    goto.fail(WEBINARS, refused)
     with pytest.raises(Reauthorize):
         await home.walk()

@@ -94,6 +94,16 @@ async def test_what_is_read_together_is_of_one_moment(store: SqliteStore) -> Non
     assert after["crm"].pending == 1
 
 
+async def test_a_read_that_the_disk_fails_is_told_by_that_and_may_be_tried_again(store: SqliteStore) -> None:
+    def fail(db: sqlite3.Connection) -> None:
+        db.execute("ROLLBACK")  # SQLite does so by itself
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(StateUnavailable, match="disk I/O error"):
+        await store._read(fail)
+    assert await store.backlog() == {}
+
+
 async def test_a_log_that_had_to_grow_is_cut_when_it_begins_anew(store: SqliteStore, path: Path) -> None:
     await hurried(store)
     assert store._connection is not None

@@ -237,6 +237,7 @@ class House:
             skips=skips,
             enrich=connection.enrich,
             details={"participant": Answers(client)} if connection.answers else {},  # type: ignore[arg-type]
+            login=object(),
         )
 
     def _membership(self) -> Membership:
