@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO, TypeVar
 
 import typer
 
@@ -113,7 +113,7 @@ def exits() -> Any:
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(0) from None
     except BrokenPipeError:
-        _stop_talking()  # whoever read our output went away (`poller events | head`)
+        stop_talking()  # whoever read our output went away (`poller events | head`)
         raise typer.Exit(0) from None
     except Exception as error:
         told = _told(error)
@@ -146,15 +146,15 @@ def fail(message: str, code: int = 1) -> NoReturn:
     try:
         typer.echo(f"poller: {clean(message)}", err=True)
     except BrokenPipeError:  # nobody reads it; the code still tells that it failed
-        _stop_talking()
+        stop_talking()
     raise typer.Exit(code)
 
 
-def _stop_talking() -> None:
+def stop_talking(*streams: TextIO) -> None:
     """What a closed pipe did not take has to go somewhere: Python writes it out at its end, and fails with 120 if it
     cannot. See https://docs.python.org/3/library/signal.html#note-on-sigpipe"""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams or (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
 
 
