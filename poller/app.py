@@ -116,7 +116,7 @@ class App:
             store, clock, settings.engine.retention, self._is_well, pinger(settings.engine.heartbeat_url)
         )
         self._hopeless = False  # nothing has worked since the start, and nothing can without a login
-        self._stopping = asyncio.Event()
+        self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._retired: list[Transport] = []
 
@@ -295,7 +295,7 @@ class App:
             for line in misfits(sink, self.routing.triggers.sends):
                 self.log.warning("sink.misfit", sink=sink.name, reason=line)
         loops = (polling, delivering, keeping, guarding)
-        stopping = asyncio.create_task(self._stopping.wait())
+        stopping = asyncio.create_task(self.stopping.wait())
         try:
             await asyncio.wait({stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -323,7 +323,7 @@ class App:
 
     def stop(self) -> None:
         """Ask `run` to end. Before it, or twice, is harmless."""
-        self._stopping.set()
+        self.stopping.set()
 
     def spawn(self, work: Any, name: str) -> asyncio.Task[None]:
         """Start a task that this app owns: it is kept, and ended with the app."""

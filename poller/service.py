@@ -26,10 +26,11 @@ async def serve(app: App, load: Callable[[], Settings], seconds: float | None = 
     _spare_the_collector()
     admin = Admin(app, load, running=True)
     control, surface = ControlServer(socket_path(Path(app.store.path)), admin), Surface(app, admin)
-    timer = None
+    timer = closing = None
     try:
         await surface.start()
         await control.start()
+        closing = asyncio.create_task(_stop_with(app, surface))
         with contextlib.suppress(RuntimeError):  # only the main thread may have signal handlers
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, lambda: app.spawn(_reload(app, load), "reload"))
@@ -39,7 +40,14 @@ async def serve(app: App, load: Callable[[], Settings], seconds: float | None = 
         if timer is not None:
             timer.cancel()
         await control.stop()
-        await surface.stop()
+        app.stop()  # if something else than that has ended it
+        await (closing or surface.stop())
+
+
+async def _stop_with(app: App, surface: Surface) -> None:
+    """Beside the deliveries that are under way then, so that the one grace holds for whoever reads slowly, too."""
+    await app.stopping.wait()
+    await surface.stop()
 
 
 def _spare_the_collector() -> None:

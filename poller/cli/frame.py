@@ -14,13 +14,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO, TypeVar
 
 import typer
 
 from poller.errors import PollerError, exit_code
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from poller.app import App
     from poller.settings import Settings
     from state.sqlite import SqliteStore
@@ -30,6 +32,9 @@ T = TypeVar("T")
 # How long (seconds) a command waits for whoever holds the state to listen, or to be gone: longer than an engine that
 # ends lets deliveries finish (engine.grace, 10 s unless somebody changes it).
 HANDOVER = 15.0
+
+
+_KEY = 19  # digits
 
 
 @dataclass(slots=True)
@@ -113,7 +118,7 @@ def exits() -> Any:
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(0) from None
     except BrokenPipeError:
-        _stop_talking()  # whoever read our output went away (`poller events | head`)
+        stop_talking()  # whoever read our output went away (`poller events | head`)
         raise typer.Exit(0) from None
     except Exception as error:
         told = _told(error)
@@ -146,15 +151,15 @@ def fail(message: str, code: int = 1) -> NoReturn:
     try:
         typer.echo(f"poller: {clean(message)}", err=True)
     except BrokenPipeError:  # nobody reads it; the code still tells that it failed
-        _stop_talking()
+        stop_talking()
     raise typer.Exit(code)
 
 
-def _stop_talking() -> None:
+def stop_talking(*streams: TextIO) -> None:
     """What a closed pipe did not take has to go somewhere: Python writes it out at its end, and fails with 120 if it
     cannot. See https://docs.python.org/3/library/signal.html#note-on-sigpipe"""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams or (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
 
 
@@ -255,18 +260,53 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json
         typer.echo(empty)
         return
     from rich.console import Console
+
+    # Piped output is for programs: as wide as it needs to be.
+    widths = [max(len(str(cell)) for cell in (column, *cells)) for column, *cells in zip(columns, *found, strict=True)]
+    width = None if sys.stdout.isatty() else sum(widths) + 2 * len(widths)
+    console = Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+    fits = _narrowest([columns, *found]) <= console.width
+    console.print((_side_by_side if fits else _one_below_the_other)(columns, found))
+
+
+def _narrowest(rows: Sequence[Sequence[Any]]) -> int:
+    """Characters that a table takes whose words stay whole; of longer ones than a key, a part may go below."""
+    longest = [
+        max(len(word) for cell in column for word in (_cell(cell).split() or [""]))
+        for column in zip(*rows, strict=True)
+    ]
+    return sum(min(length, _KEY) for length in longest) + 2 * (len(longest) - 1)
+
+
+def _side_by_side(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
-    for row in found:
-        table.add_row(*("" if value is None else plain(str(value)) for value in row))
-    # Piped output is for programs: as wide as it needs to be.
-    widths = [max(len(str(cell)) for cell in (column, *cells)) for column, *cells in zip(columns, *found, strict=True)]
-    width = None if sys.stdout.isatty() else sum(widths) + 2 * len(widths)
-    console = Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
-    console.print(table)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _one_below_the_other(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A block for each row, of what is not empty in it."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, row in enumerate(rows):
+        if number:
+            table.add_row()
+        for column, value in zip(columns, row, strict=True):
+            if cell := _cell(value):
+                table.add_row(column.replace("_", " "), cell)
+    return table
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else plain(str(value))
 
 
 def plain(text: str) -> str:

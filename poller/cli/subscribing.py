@@ -76,12 +76,13 @@ def _perform(command: str, as_json: bool, **arguments: Any) -> None:
     rows = frame.execute(frame.command(settings, command, **arguments))
     shown = [row for row in rows if row["event"] or row["subscription"]]
     columns = ["connection", "event", "webhook", "subscription", *([] if command == "webhooks_list" else ["done"])]
-    empty = "no webhook leads here; `poller webhooks subscribe` makes them"
-    frame.show_table(columns, [[row[name] for name in columns] for row in shown], as_json=as_json, empty=empty)
     problems = [
         f"{row['connection']}{', ' if row['event'] else ''}{row['event']}: {row['problem']}"
         for row in rows
         if row["problem"]
     ]
+    if shown or as_json or not problems:  # what could not be asked for may be there
+        empty = "no webhook leads here; `poller webhooks subscribe` makes them"
+        frame.show_table(columns, [[row[name] for name in columns] for row in shown], as_json=as_json, empty=empty)
     if problems:
         frame.fail("; ".join(problems))

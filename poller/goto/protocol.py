@@ -340,4 +340,4 @@ def decode(decoder: Decoder[Shape], body: bytes, what: str) -> Shape:
             body.decode()  # items are left undecoded, so their encoding would go unchecked
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
-        raise Malformed(f"GoTo's answer ({len(body)} bytes) is not {what}: {type(err).__name__}") from err
+        raise Malformed(f"what GoTo sent ({len(body)} bytes) is not {what}: {type(err).__name__}") from err

@@ -149,6 +149,12 @@ class Server:
             problem = Problem(503, "the state cannot be used; the log says why")
         except ConnectionError:
             raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not this request was cancelled, but the poll that it waits for: the engine is ending.
+            problem = Problem(503, "the engine is being stopped", headers={"Retry-After": "5"})
         except Exception:
             self._log.exception("http.failed", path=path_of(request))
             problem = Problem(500, "a defect; the log says more")

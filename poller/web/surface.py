@@ -294,7 +294,11 @@ ON_DEMAND: Final = (
         "POST",
         "/v1/sync",
         "Check now",
-        (Answer(200, "Done, and counted.", ref("Synced")), Answer(202, "Under way.", ref("Synced"))),
+        (
+            Answer(200, "Done, and counted.", ref("Synced")),
+            Answer(202, "Under way.", ref("Synced")),
+            Answer(503, "The engine is being stopped.", ref("Problem"), PROBLEM),
+        ),
         SYNCING,
         tag="on demand",
     ),

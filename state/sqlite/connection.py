@@ -135,10 +135,14 @@ def translate(error: sqlite3.Error, path: str) -> StateError:
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return StateDamaged(f"{path}: not a usable state file ({text}); restore a backup or move the file away")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return StateNotWritable(f"{path}: cannot be opened or written ({text}); the folder must exist and be writable")
+        return StateNotWritable(
+            f"{path}: cannot be opened or written ({text}); the folder must exist and be writable,"
+            " and so must the file and what lies beside it, -wal and -shm"
+        )
     if not isinstance(error, sqlite3.OperationalError) or name == "SQLITE_ERROR":  # a fault of ours: it would come back
         return StateError(f"{path}: {text}")
-    return StateUnavailable(f"{path}: {text}; nothing was written")
+    hint = " (is the disk full?)" if name.startswith("SQLITE_IOERR") else ""  # what it makes of a full one at opening
+    return StateUnavailable(f"{path}: {text}{hint}; nothing was written")
 
 
 # A function, and who waits for its result.

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -254,20 +259,47 @@ async def test_a_reader_that_goes_away_ends_events_quietly(terminal: Terminal) -
     assert (process.returncode, err) == (0, b"")
 
 
-async def test_on_a_terminal_an_event_is_one_short_line(terminal: Terminal, known: Known) -> None:
+async def on_a_screen(terminal: Terminal, *arguments: str, columns: int = 80) -> list[str]:
+    """The lines of a command on a terminal so wide."""
     ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "poller", "--config", str(terminal.config), "events", "--type", "registrant.*"),
+        *(sys.executable, "-m", "poller", "--config", str(terminal.config), *arguments),
         cwd=ROOT,
         stdout=theirs,
+        env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")} | {"TERM": "xterm"},
     )
     os.close(theirs)
+    shown = b""
+    with os.fdopen(ours, "rb", buffering=0) as screen, contextlib.suppress(OSError):  # Linux's way to say that it ends
+        while part := await asyncio.wait_for(asyncio.to_thread(screen.read, 65536), 30):
+            shown += part
     assert await asyncio.wait_for(process.wait(), 30) == 0
-    lines = os.read(ours, 65536).decode().splitlines()
-    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
+
+
+async def test_on_a_terminal_an_event_is_one_short_line(terminal: Terminal, known: Known) -> None:
+    lines = await on_a_screen(terminal, "events", "--type", "registrant.*")
     assert ["registrant.added" in lines[0], "registrant.removed" in lines[1], len(lines)] == [True, True, 2]
     assert f"registrants/{known.newcomer}" in lines[0]
     assert "{" not in lines[0]
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+async def test_a_table_that_is_wider_than_the_terminal_has_its_rows_below_one_another(
+    terminal: Terminal, columns: int
+) -> None:
+    """Side by side, its columns would be a few letters wide, and no word in them whole."""
+    lines = await on_a_screen(terminal, "sinks", "list", columns=columns)
+    assert max(map(len, lines)) <= columns
+    blocks = "\n".join(line.rstrip() for line in lines).split("\n\n")
+    names = [dict(re.split(" {2,}", line, maxsplit=1) for line in block.splitlines())["name"] for block in blocks]
+    assert names == [row["name"] for row in await rows(terminal, "sinks", "list")]
+
+
+async def test_a_table_that_fits_the_terminal_has_one_line_a_row(terminal: Terminal) -> None:
+    lines = await on_a_screen(terminal, "sinks", "list", columns=300)
+    assert len(lines) == 1 + len(await rows(terminal, "sinks", "list"))
 
 
 # ── owed ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

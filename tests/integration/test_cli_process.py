@@ -10,6 +10,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -261,3 +262,56 @@ async def test_a_failure_whose_words_nobody_reads_is_still_one(terminal: Termina
                 codes[line] = (await terminal.ended(process)).code
     assert codes["status"] == 4, "there is no state yet"
     assert codes["statsu"] != 0
+
+
+# ── output that cannot be written ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.usefixtures("buffered")
+async def test_output_that_cannot_be_written_is_said_in_one_line(terminal: Terminal, sim: Simulator) -> None:
+    terminal.log_in_by_pat(sim, LOG)
+    await terminal.run("run", "--once")
+    register(sim)
+    await terminal.run("run", "--once")
+    full = os.open("/dev/full", os.O_WRONLY) if Path("/dev/full").exists() else None  # macOS has none
+    ways: list[dict[str, Any]] = [
+        {"preexec_fn": lambda: os.close(1)},
+        *([{"stdout": full}] if full is not None else []),
+    ]
+    for line in ("status", "events", "check", "sinks list --json", "sample registrant.added", "--version", "--help"):
+        for way in ways:
+            async with terminal.process(*line.split(), **way) as process:
+                said = await terminal.ended(process)
+            assert said.code == 1 and re.fullmatch(r"poller: .+\n", said.err), (line, way, said)
+    if full is not None:
+        os.close(full)
+
+
+async def test_where_nobody_hears_complaints_everything_else_works(terminal: Terminal, sim: Simulator) -> None:
+    terminal.log_in_by_pat(sim, LOG)
+    for line in ("run --once", "status", "events"):
+        async with terminal.process(*line.split(), preexec_fn=lambda: os.close(2)) as process:
+            said = await terminal.ended(process)
+        assert said.code == 0 and (said.out or line != "status"), (line, said)
+
+
+async def test_events_for_a_closed_standard_output_stay_owed(terminal: Terminal, sim: Simulator) -> None:
+    terminal.log_in_by_pat(sim, '[[sinks]]\nname = "screen"\ntype = "stdout"')
+    await terminal.run("run", "--once")
+    subject = register(sim)
+    async with terminal.process("run", "--once", preexec_fn=lambda: os.close(1)) as process:
+        said = await terminal.ended(process)
+    assert said.code == 1 and "screen: 1" in said.err and "Traceback" not in said.err
+    [owed] = json.loads((await terminal.run("deliveries", "--json")).out)
+    assert owed["sink"] == "screen" and subject in (await terminal.run("events")).out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+async def test_output_is_utf8_whatever_the_locale_says(terminal: Terminal, sim: Simulator, encoding: str) -> None:
+    terminal.log_in_by_pat(sim, LOG, '[[triggers]]\nname = "some"\nwebinars = ["Größe ☃ *"]\nsinks = ["log"]')
+    await terminal.run("run", "--once")
+    terminal.environment["PYTHONIOENCODING"] = encoding
+    for line in ("triggers list", "triggers list --json"):
+        async with terminal.process(*line.split()) as process:
+            said = await terminal.ended(process)
+        assert said.code == 0 and "Größe ☃" in said.out, said

@@ -12,8 +12,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from poller.roster import WEBINARS
 from poller.simulator import Simulator
+from tests.integration.receiver import receiver
 from tests.integration.terminal import PATIENCE, Terminal, line_of
 from tests.integration.terminal_world import LOG, key_of, register
 
@@ -149,6 +152,52 @@ async def test_sigterm_ends_open_streams_and_the_process_with_0(
             with contextlib.suppress(aiohttp.ClientError):
                 await stream.read()
     assert said.code == 0 and "Traceback" not in said.err
+
+
+async def test_who_waits_for_a_check_when_the_engine_ends_is_told_so(
+    terminal: Terminal, sim: Simulator, surface: Surface
+) -> None:
+    terminal.log_in_by_pat(sim, LOG, http(surface), engine='interval = "10m"\nnudge_interval = "0s"')
+    async with terminal.engine() as app:
+        await surface.until_ready(True)
+        await surface.ask("POST", "/v1/sync", json={"wait": True})
+        sim.faults.arm("hang")
+        asked = asyncio.create_task(surface.ask("POST", "/v1/sync", json={"wait": True}))
+        async with asyncio.timeout(PATIENCE):
+            while app.scheduler.due(("acme", WEBINARS)) is not None:
+                await asyncio.sleep(0.01)  # until GoTo is asked
+    status, told = await asked
+    assert status == 503 and "stopped" in told["detail"] and int(surface.headers["Retry-After"]) > 0
+
+
+async def test_streams_end_at_once_while_deliveries_under_way_have_their_grace(
+    terminal: Terminal, sim: Simulator, surface: Surface
+) -> None:
+    """Or else whoever reads slowly would take its time after all the others have had theirs."""
+    may_answer = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        await may_answer.wait()
+        return web.Response()
+
+    async with receiver(answer) as hook:
+        sink = f'[[sinks]]\nname = "hook"\ntype = "webhook"\nurl = "{hook.url}"\nallow_private = true'
+        engine = 'interval = "10m"\nnudge_interval = "0s"\ngrace = "1h"'
+        terminal.log_in_by_pat(sim, sink, http(surface), engine=engine)
+        async with terminal.engine() as app, aiohttp.ClientSession() as session:
+            try:
+                await surface.until_ready(True)
+                await surface.ask("POST", "/v1/sync", json={"wait": True})
+                register(sim)
+                await surface.ask("POST", "/v1/sync", json={"wait": True})
+                async with asyncio.timeout(PATIENCE), session.get(f"{surface.url}/v1/stream") as stream:
+                    while not hook.bodies:
+                        await asyncio.sleep(0.01)
+                    app.stop()
+                    assert (await stream.read()).startswith(b"retry")
+            finally:
+                may_answer.set()
+    assert len(hook.bodies) == 1
 
 
 async def test_the_demo_can_be_asked_over_http(terminal: Terminal, surface: Surface) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from state.errors import StateDamaged, StateError, StateInUse, StateNewer, StateNotWritable
+from state.errors import StateDamaged, StateError, StateInUse, StateNewer, StateNotWritable, StateUnavailable
 from state.sqlite import SqliteStore, opening
+from state.sqlite.connection import translate
 from state.sqlite.migrate import SCHEMA
 from state.store import PollCommit, Select
 from tests.contracts.store_samples import draft, journal_row, keys_leased, owing
@@ -168,6 +169,18 @@ async def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path.with_name("state.db.lock").unlink()
     status, said = run_to_end("as_nobody", path)
     assert (status, said) == (0, ["StateNotWritable"])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [("SQLITE_READONLY", StateNotWritable, "-wal and -shm"), ("SQLITE_IOERR_SHMSIZE", StateUnavailable, "disk full?")],
+)
+def test_what_sqlite_does_not_say_is_said(name: str, kind: type[StateError], words: str) -> None:
+    """Where the file itself may be written, and where the disk has no room for what lies beside it."""
+    error = sqlite3.OperationalError("words that help nobody")
+    error.sqlite_errorname = name
+    told = translate(error, "poller.db")
+    assert type(told) is kind and words in str(told)
 
 
 # ── what is no state, or no longer ───────────────────────────────────────────────────────────────────────────────────

@@ -101,7 +101,9 @@ def test_what_is_new_or_missing_passes() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b"null", b"<html>", b"{}", b'{"eventName": 3}', b'{"eventName": "added"}', b'{"eventName": "a.b\\n"}',
-     b'{"eventName": "' + b"a." * 40 + b'b"}', b"[" * 100_000, b'{"eventName": "\xff.added"}'],
+     b'{"eventName": "' + b"a." * 40 + b'b"}', b"[" * 100_000, b'{"eventName": "\xff.added"}',
+     *(b'{"eventName": "a.b", "%s": ' % name + b"[" * deep + b"]" * deep + b"}"
+       for deep in (120, 900, 3000) for name in (b"some", b"webinarKeys"))],
 )  # fmt: skip
 def test_a_body_that_names_no_event_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):

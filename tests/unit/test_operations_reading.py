@@ -29,7 +29,14 @@ def test_every_key_is_a_string_and_no_other_number_is() -> None:
 
 @pytest.mark.parametrize(
     ("name", "body"),
-    [("getWebinar", b"[]"), ("getPolls", b"{}"), ("getWebinar", b"<html>"), ("getWebinar", b""), ("getPolls", b"7")],
+    [
+        ("getWebinar", b'{"x": ' + b"[" * 900 + b"]" * 900 + b"}"),
+        ("getWebinar", b"[]"),
+        ("getPolls", b"{}"),
+        ("getWebinar", b"<html>"),
+        ("getWebinar", b""),
+        ("getPolls", b"7"),
+    ],
 )
 def test_an_answer_of_another_shape_is_none(name: str, body: bytes) -> None:
     with pytest.raises(Malformed):

@@ -19,6 +19,9 @@ from poller.goto.protocol import decode, digest_of
 _KEY: Final = re.compile(r".*(?:key|keys|id)", re.IGNORECASE)
 _NO_KEY: Final = frozenset({"id"})  # of a secret key: a small number
 
+# Levels of what GoTo sends. A decoder takes several times as many, which whatever handles the values does not.
+DEEPEST: Final = 100
+
 _anything = Decoder(Any)
 _object = Decoder(dict[str, Raw])
 _array = Decoder(list[Raw])
@@ -42,20 +45,19 @@ def _outside(answer: Any) -> tuple[type, ...]:
     return (list,) if get_origin(answer) is list else (dict,)
 
 
-def with_text_keys(value: Any) -> Any:
-    """The same with each key, whatever the wire has, as a string."""
+def with_text_keys(value: Any, levels: int = DEEPEST, *, is_key: bool = False) -> Any:
+    """The same with each key, whatever the wire has, as a string. Raises Malformed for more levels than these."""
+    if not levels:
+        raise Malformed(f"what GoTo sent nests more than {DEEPEST} levels deep")
     if isinstance(value, dict):
-        return {name: _keyed(name, inner) for name, inner in value.items()}
-    return [with_text_keys(item) for item in value] if isinstance(value, list) else value
+        return {name: with_text_keys(inner, levels - 1, is_key=_is_key(name)) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_text_keys(item, levels - 1, is_key=is_key) for item in value]
+    return str(value) if is_key and isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _keyed(name: str, value: Any) -> Any:
-    if _KEY.fullmatch(name) and name not in _NO_KEY:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if isinstance(value, list):
-            return [_keyed(name, item) for item in value]
-    return with_text_keys(value)
+def _is_key(name: str) -> bool:
+    return name not in _NO_KEY and _KEY.fullmatch(name) is not None
 
 
 def page(paging: Paging, body: bytes) -> Page:
