@@ -37,6 +37,7 @@ from poller.sources import (
     WebinarSource,
     WebinarStartSource,
 )
+from poller.sources.registrants import GLANCES
 from poller.testing import FakeClock
 from poller.triggers import Triggers
 from state.events import short_type
@@ -284,8 +285,9 @@ class House:
         return problems
 
     async def settled(self) -> None:
-        """Look as often as it takes until every doubt about something missing is settled."""
-        for _ in range(8):
+        """Look as often as it takes until every doubt about something missing is settled, and a long list was read to
+        its end."""
+        for _ in range(GLANCES + 2):
             await self.sweep()
             await self.clock.advance(600)
 
